@@ -1,0 +1,268 @@
+"""CardInquiry: looks up one card by its number, or the end of it, and its password.
+
+    GET {base_url}/CardInquiry/{number}?pass={password}        X-Api-Key: {key}
+
+From the provider's CardInquiry document: that address, the five status words, UsageToken, the browser key's
+"VisibleKey", and that a server must pass on the shopper's browser. From the vendor's public pages: the key's
+header, the HTTP statuses, error packets, CallerHandling. ASSUMED, since no document says: the names of all
+other fields, how the browser is passed on, and the shapes of "not found"; each is a named constant or a
+setting below.
+"""
+
+import ipaddress
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import quote, urlencode
+
+from portal.connectors.base import (
+    BadNumber,
+    BalanceRequest,
+    CardStatus,
+    ClientContext,
+    Connector,
+    Declined,
+    Misconfigured,
+    Reading,
+    Reason,
+    Settings,
+    Unclear,
+    read_json,
+)
+from portal.connectors.browser import forwardable
+from portal.connectors.cardinquiry_answers import PRIVATE_MEMBERS, error_packet, read_cards
+from portal.connectors.fields import Refused, address, choice, number, secret, switch, text
+from portal.connectors.http import HttpAnswer, HttpRequest
+from portal.connectors.redaction import clean
+from portal.money import MoneyError, minor_digits
+
+LONGEST_NUMBER = 40
+LONGEST_PIN = 64  # far above any password printed on a card
+LONGEST_KEY = 512  # about 40 is suggested by the vendor; 512 leaves room for keys it makes itself
+
+
+def _base_url(url: str) -> str:
+    path = re.sub("^[^/]*//[^/]*", "", url)
+    if "$" in path:
+        # OpenApi_{Rm}$R{time}$${token}: the vendor's pages know it, but a URL ends up in logs.
+        raise Refused("This address contains an access token. Type the address without it.")
+    if not re.fullmatch("(?:/[A-Za-z0-9_,~-][A-Za-z0-9._,~-]*)*", path):
+        raise Refused("Type an address such as https://cards.example.com/OpenApi2.")
+    return url
+
+
+def _server_key(key: str) -> str:
+    if "visiblekey" in key.lower():
+        raise Refused("This is the browser key. Ask your provider for the server key.", reason=Reason.WRONG_KEY)
+    # The vendor's keys may hold any of \|{}[]/ besides what users may choose, so: all that is printable
+    # ASCII.
+    if not re.fullmatch("[!-~]+", key):
+        raise Refused("The key must not contain spaces, line breaks or letters with accents.")
+    return key
+
+
+def _currency(code: str) -> str:
+    try:
+        minor_digits(code)
+    except MoneyError as error:
+        raise Refused(str(error)) from None
+    return code
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardInquirySettings(Settings):
+    """One connection to a CardInquiry provider."""
+
+    base_url: str = address(
+        label="Address of the API",
+        help="Without /CardInquiry, e.g. https://cards.example.com/OpenApi2",
+        check=_base_url,
+    )
+    api_key: str = secret(
+        label="Server key",
+        help="Not the browser key, which contains the words VisibleKey.",
+        maximum=LONGEST_KEY,
+        check=_server_key,
+    )
+    currency: str = text(
+        label="Currency",
+        help="The three letters of the cards' currency, e.g. EUR.",
+        maximum=3,
+        check=_currency,
+    )
+    # The document says 4 or 5, a public guide at least 5: 4 is allowed, 5 the default.
+    minimum_length: int = number(
+        label="Shortest card number",
+        help="How many characters must be typed at least. More are safer.",
+        minimum=4,
+        maximum=LONGEST_NUMBER,
+        default=5,
+    )
+    # ASSUMED: a hyphen may be part of the number, so what was typed is left alone unless the merchant knows
+    # better.
+    keep_hyphens: bool = switch(label="Hyphens are part of the number", default=True)
+    password_required: bool = switch(label="Cards have a password", default=True)
+    # ASSUMED: field names for OpenApi are not published. The header form suits the documented GET; the JSON
+    # form has the names of the vendor's older API.
+    client_context_mode: str = choice(
+        label="How the shopper's browser is passed on",
+        choices=(
+            ("prefixed_headers", "As headers X-Client-Ip and X-Client-Header-…"),
+            ("json_body", "As JSON fields client_Ip, client_UserAgent and client_Headers"),
+            ("none", "Not at all"),
+        ),
+        default="prefixed_headers",
+    )
+    # "Individual retailers may impose additional conditions" (CardInquiry document, "Advanced Notes").
+    client_context_required: bool = switch(label="Refuse look-ups without the shopper's browser", default=False)
+    public_use: bool = switch(label="May be used on the public balance page", default=False)
+
+
+class CardInquiry(Connector):
+    """A CardInquiry provider, for looking cards up."""
+
+    slug = "cardinquiry"
+    name = "CardInquiry"
+    Settings = CardInquirySettings
+    settings: CardInquirySettings
+
+    @classmethod
+    def wants_pin(cls, options: Mapping[str, object]) -> bool:
+        """Whether cards of this connection have a password, by its settings without the secrets."""
+        return bool(options.get("password_required", CardInquirySettings.password_required))
+
+    @classmethod
+    def clean_number(cls, typed: str, options: Mapping[str, object]) -> str:
+        """The number without surrounding space, spaces between groups and, by the settings, hyphens; nothing
+        else is guessed: O stays O, case stays. Raises BadNumber."""
+        minimum = options.get("minimum_length", CardInquirySettings.minimum_length)
+        assert isinstance(minimum, int), "options come from Settings.options"
+        if len(typed) > 4 * LONGEST_NUMBER:
+            raise BadNumber("A card number has at most %(count)d characters.", count=LONGEST_NUMBER)
+        bare = typed.strip(" \t\r\n").replace(" ", "")
+        if not options.get("keep_hyphens", CardInquirySettings.keep_hyphens):
+            bare = bare.replace("-", "")
+        # Not isalnum(): that takes the digits and letters of every script.
+        if not re.fullmatch("[A-Za-z0-9-]*", bare):
+            raise BadNumber("A card number has only letters A to Z, digits and hyphens.")
+        if len(bare) < minimum:
+            raise BadNumber("Type at least %(count)d characters of the card number.", count=minimum)
+        if len(bare) > LONGEST_NUMBER:
+            raise BadNumber("A card number has at most %(count)d characters.", count=LONGEST_NUMBER)
+        return bare
+
+    def balance(self, request: BalanceRequest) -> Reading:
+        """Looks up one card, once. Raises any Failure but Unsupported.
+
+        BAD_INPUT is raised before anything is sent: a number or password that cannot be one, or no browser to
+        pass on where this connection requires it.
+        """
+        number, client = self._checked(request)
+        answer = self.wire.exchange(
+            self._request(number, request.pin, client),
+            secrets={
+                "key": self.settings.api_key,
+                "number": number,
+                "pin": request.pin,
+                "address": client.address if client else "",
+            },
+            deadline=self.total_seconds,
+            connect_timeout=self.connect_seconds,
+            moves_value=False,
+            on_exchange=self.on_exchange,
+            hidden=PRIVATE_MEMBERS,
+        )
+        return self._read(answer, number)
+
+    def _checked(self, request: BalanceRequest) -> tuple[str, ClientContext | None]:
+        try:
+            number = self.clean_number(request.number, vars(self.settings))
+        except BadNumber:
+            raise Declined(reason=Reason.BAD_INPUT) from None
+        pin = request.pin
+        # A password is text and may be in any alphabet, but neither controls nor half a surrogate pair.
+        if len(pin) > LONGEST_PIN or not pin.isprintable() or (self.settings.password_required and not pin):
+            raise Declined(reason=Reason.BAD_INPUT)
+        client = request.client
+        if self.settings.client_context_required and client is None:
+            raise Declined(reason=Reason.BAD_INPUT)
+        if client is not None:
+            try:
+                ipaddress.ip_address(client.address)
+            except ValueError:
+                raise Declined(reason=Reason.BAD_INPUT) from None
+        return number, client if self.settings.client_context_mode != "none" else None
+
+    def _request(self, number: str, pin: str, client: ClientContext | None) -> HttpRequest:
+        url = f"{self.settings.base_url}/CardInquiry/{quote(number, safe='')}"
+        # urlencode, not joining: whatever the password holds stays inside its parameter.
+        query = f"?{urlencode({'pass': pin}, quote_via=quote)}" if pin else ""
+        headers = {
+            "X-Api-Key": self.settings.api_key,
+            "Accept": "application/json",
+            # "full": errors come back to us instead of being queued or smoothed over.
+            "X-Fieldpine-CallerHandling": "full",
+        }
+        if client is None:
+            return HttpRequest(method="GET", url=url + query, headers=headers)
+        if self.settings.client_context_mode == "json_body":
+            body = json.dumps(_client_fields(client)).encode()
+            headers["Content-Type"] = "application/json"
+            # ASSUMED: the documented method stays GET, with the fields in its body.
+            return HttpRequest(method="GET", url=url + query, headers=headers, body=body, record_body=False)
+        browser = {"X-Client-Ip": client.address}
+        browser |= {f"X-Client-Header-{name}": value for name, value in forwardable(client)}
+        return HttpRequest(
+            method="GET",
+            url=url + query,
+            headers=headers | browser,
+            unrecorded=frozenset(name.lower() for name in browser),
+        )
+
+    def _read(self, answer: HttpAnswer, number: str) -> Reading:
+        match answer.status:
+            case 200:
+                document = read_json(answer.body)
+                if message := error_packet(document):
+                    # ASSUMED: with 200 it is one more way to say "no such card"; real trouble comes with
+                    # a status of its own. The message is kept for staff, who may see more in it.
+                    return Reading(status=CardStatus.NOT_FOUND, description=clean(answer.redact(message), limit=200))
+                return read_cards(document, number, self.settings.currency, answer.redact)
+            case 400:
+                raise Declined(reason=Reason.REFUSED, provider_text=_message(answer))
+            case 401:
+                raise Misconfigured(reason=Reason.KEY_REFUSED, provider_text=_message(answer))
+            case 403:
+                trace = answer.redact(answer.headers.get("x-fieldpine-trace", ""))
+                raise Misconfigured(reason=Reason.ACCESS_REFUSED, provider_text=_message(answer), trace=trace)
+            case 404:  # the vendor's firewall may answer so at will
+                return Reading(status=CardStatus.NOT_FOUND)
+            case 429:
+                raise Declined(
+                    reason=Reason.THROTTLED, provider_text=_message(answer), retry_after=answer.retry_after()
+                )
+            case status if status == 408 or status >= 500:
+                raise Unclear(
+                    reason=Reason.SERVER_ERROR,
+                    provider_text=_message(answer),
+                    retry_after=answer.retry_after(),
+                )
+        raise Unclear(reason=Reason.UNREADABLE)  # 202 (stored for later, which we never ask for) and the undocumented
+
+
+def _message(answer: HttpAnswer) -> str:
+    """The message of an error packet, or "": a page of HTML is no message."""
+    try:
+        return answer.redact(error_packet(read_json(answer.body)))
+    except Unclear:
+        return ""
+
+
+def _client_fields(client: ClientContext) -> dict[str, object]:
+    headers = dict(forwardable(client))
+    return {
+        "client_Ip": client.address,
+        "client_UserAgent": headers.get("User-Agent", ""),
+        "client_Headers": headers,
+    }

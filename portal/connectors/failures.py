@@ -1,0 +1,70 @@
+"""The five ways a call can fail, named by what is known about it afterwards."""
+
+from enum import StrEnum
+
+from portal.connectors.redaction import clean
+
+RETRY_AFTER = range(1, 3600 + 1)
+"""The waits we accept from a provider, in seconds: 0 would be a storm, a year would be for ever."""
+
+
+class Reason(StrEnum):
+    """Why, in our words; a provider's words stand beside it in `provider_text`."""
+
+    BAD_INPUT = "bad_input"  # what we were asked cannot be sent: number, PIN or a missing browser; never sent
+    REFUSED = "refused"  # the provider read the request and said no in an error of its own
+    THROTTLED = "throttled"  # the provider asks us to slow down, see retry_after
+    KEY_REFUSED = "key_refused"  # the provider does not know our credentials
+    ACCESS_REFUSED = "access_refused"  # it knows them and does not let them do this
+    WRONG_KEY = "wrong_key"  # a key meant for browsers was stored where a server's key belongs
+    SETTINGS = "settings"  # the stored settings of the connection do not pass its own rules
+    ADDRESS_REFUSED = "address_refused"  # the provider's address is, or now resolves to, one we never call
+    UNREACHABLE = "unreachable"  # no connection: unknown name, refused, no answer to the connection attempt
+    CERTIFICATE = "certificate"  # no trustworthy TLS: expired, wrong host, unknown issuer, protocol too old
+    TIMEOUT = "timeout"  # the time for the whole call was used up
+    CUT = "cut"  # the connection broke after we began to write
+    UNREADABLE = "unreadable"  # an answer that is garbage, too long, undocumented or contradicts itself or us
+    UNKNOWN_WORD = "unknown_word"  # a well-formed answer with a status we do not know, in provider_text
+    REDIRECTED = "redirected"  # an answer that sends us elsewhere; never followed
+    SERVER_ERROR = "server_error"  # the provider reports trouble of its own (5xx, 408): try later
+    UNSUPPORTED = "unsupported"  # this provider has no such verb
+
+
+class Failure(Exception):
+    """A call that did not succeed. Catch the subclass that says what is known, never this to carry on.
+
+    `reason` is our word. `provider_text` is the provider's, cleaned of control and bidirectional characters
+    and cut at 500 characters: still foreign text, so escape it, and show it to staff only. `retry_after` is
+    in seconds, clamped to 1..3600, or None. `trace` is the provider's id for the call, to quote to its
+    support. Neither str() nor repr() holds any of the foreign text.
+    """
+
+    def __init__(
+        self, *, reason: Reason, provider_text: str = "", retry_after: int | None = None, trace: str = ""
+    ) -> None:
+        super().__init__(reason.value)
+        self.reason = reason
+        self.provider_text = clean(provider_text)
+        self.retry_after = None if retry_after is None else min(max(retry_after, RETRY_AFTER[0]), RETRY_AFTER[-1])
+        self.trace = clean(trace, limit=100)
+
+
+class Declined(Failure):
+    """Not done, and final: a documented no. Asking again gives the same no (THROTTLED: for a while)."""
+
+
+class Misconfigured(Failure):
+    """Not done, and nothing will be until a person changes the connection; pause it and tell its merchant."""
+
+
+class Unreachable(Failure):
+    """No byte of the request left, so it may be tried again, with growing pauses."""
+
+
+class Unclear(Failure):
+    """Perhaps done. Bytes left and no documented answer came back; a call that moves value is never just
+    repeated."""
+
+
+class Unsupported(Failure):
+    """This provider cannot do that; nothing was sent. Raised by verbs a connector does not override."""

@@ -1,0 +1,204 @@
+"""Open connections to providers: made, kept while idle, cut at a deadline. Knows sockets and TLS, not HTTP's
+meaning."""
+
+import heapq
+import itertools
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cache
+
+from urllib3.connection import HTTPConnection
+
+from portal.connectors.addresses import Checked
+from portal.connectors.failures import Reason, Unreachable
+
+_TOO_OLD = {"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "NO_PROTOCOLS_AVAILABLE"}
+
+Key = tuple[str, str, str, int]
+
+
+class Watch:
+    """One guarded stretch of time; `cut` tells whether the watchdog ended it."""
+
+    def __init__(self, handle: socket.socket) -> None:
+        self.handle: socket.socket | None = handle
+        self.cut = False
+
+
+class Watchdog:
+    """Shuts sockets down at their deadline, from one thread.
+
+    A socket's own timeout counts anew with every byte received, so a server that drips outlives it.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._heap: list[tuple[float, int, Watch]] = []
+        self._order = itertools.count()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    @contextmanager
+    def over(self, handle: socket.socket, ends: float) -> Iterator[Watch]:
+        """While the block runs, `handle` is shut down when time.monotonic() passes `ends`."""
+        watch = Watch(handle)
+        with self._changed:
+            if self._thread is None or not self._thread.is_alive():  # not started, or lost in a fork
+                self._thread = threading.Thread(target=self._run, name="wire-watchdog", daemon=True)
+                self._thread.start()
+            heapq.heappush(self._heap, (ends, next(self._order), watch))
+            if self._heap[0][2] is watch:
+                self._changed.notify()
+        try:
+            yield watch
+        finally:
+            with self._changed:  # after this the thread cannot touch the handle any more
+                watch.handle = None
+
+    def close(self) -> None:
+        """Ends the thread; what it still guarded loses its deadline."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+
+    def _run(self) -> None:
+        with self._changed:
+            while not self._closed:
+                now = time.monotonic()
+                while self._heap and self._heap[0][0] <= now:
+                    watch = heapq.heappop(self._heap)[2]
+                    if watch.handle is not None:
+                        watch.cut = True
+                        with suppress(OSError):  # the other side may have closed it already
+                            watch.handle.shutdown(socket.SHUT_RDWR)
+                self._changed.wait(self._heap[0][0] - now if self._heap else None)
+
+
+@dataclass
+class Line:
+    """One open connection. `handle` is a second descriptor of its socket: shutting that down ends reads and
+    writes in another thread without touching the state of the TLS object they are using."""
+
+    key: Key
+    http: HTTPConnection
+    handle: socket.socket
+    idle_since: float = field(default=0.0)
+
+    def close(self) -> None:
+        self.http.close()
+        self.handle.close()
+
+    def is_quiet(self) -> bool:
+        """Whether nothing waits to be read: neither the other side's goodbye nor an answer nobody asked for,
+        which would be taken for the next caller's."""
+        sock = self.http.sock
+        held_by_tls = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
+        return self.http.is_connected and not held_by_tls
+
+
+class Lines:
+    """The idle connections of one process, by checked address; safe for any number of threads. `max_idle`
+    seconds."""
+
+    def __init__(self, *, watchdog: Watchdog, tls: ssl.SSLContext, max_idle: float) -> None:
+        self._watchdog = watchdog
+        self._tls = tls
+        self._max_idle = max_idle
+        self._lock = threading.Lock()
+        self._idle: dict[Key, list[Line]] = {}
+        self._swept = time.monotonic()
+
+    def take(self, checked: Checked, *, idle_at_most: float) -> Line | None:
+        """The most recently used idle connection to this very origin and address, or None."""
+        for address in checked.addresses:
+            key = (checked.scheme, checked.host, address, checked.port)
+            while True:
+                with self._lock:
+                    stack = self._idle.get(key)
+                    if not stack or time.monotonic() - stack[-1].idle_since > min(idle_at_most, self._max_idle):
+                        break  # the others below it are older still
+                    line = stack.pop()
+                if line.is_quiet():
+                    return line
+                line.close()
+        return None
+
+    def give_back(self, line: Line) -> None:
+        """Keeps a connection whose last answer was read to its end."""
+        now = line.idle_since = time.monotonic()
+        stale: list[Line] = []
+        with self._lock:
+            self._idle.setdefault(line.key, []).append(line)
+            if now - self._swept > self._max_idle:
+                self._swept = now
+                for key, stack in list(self._idle.items()):
+                    stale += [each for each in stack if now - each.idle_since > self._max_idle]
+                    self._idle[key] = [each for each in stack if now - each.idle_since <= self._max_idle]
+                    if not self._idle[key]:
+                        del self._idle[key]
+        for each in stale:
+            each.close()
+
+    def close(self) -> None:
+        with self._lock:
+            stacks, self._idle = list(self._idle.values()), {}
+        for line in itertools.chain.from_iterable(stacks):
+            line.close()
+
+    def open(self, checked: Checked, *, ends: float) -> Line:
+        """A new connection, TLS included, before time.monotonic() passes `ends`. Raises Unreachable whatever
+        breaks."""
+        for address in checked.addresses:
+            left = ends - time.monotonic()
+            if left <= 0:
+                break
+            try:
+                sock = socket.create_connection((address, checked.port), timeout=left)
+            except OSError:
+                continue  # nothing was sent: the next address of the same name may be tried
+            return self._secure(sock, checked, address, ends)
+        # `from None`, here and below: one sentence for every way of not connecting, so that addresses typed
+        # by merchants cannot be used to explore a network.
+        raise Unreachable(reason=Reason.UNREACHABLE)
+
+    def _secure(self, sock: socket.socket, checked: Checked, address: str, ends: float) -> Line:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        handle = sock.dup()
+        try:
+            if checked.scheme == "https":
+                sock.settimeout(max(ends - time.monotonic(), 0.001))
+                with self._watchdog.over(handle, ends):
+                    # The name, not the address, goes into SNI and is compared with the certificate.
+                    sock = self._tls.wrap_socket(sock, server_hostname=checked.host)
+        except OSError as error:
+            sock.close()
+            handle.close()
+            raise Unreachable(reason=_handshake_reason(error)) from None
+        http = HTTPConnection(checked.host, checked.port)
+        http.sock = sock
+        http.auto_open = 0  # it must never connect by itself: that would be to the name, unchecked and in the clear
+        return Line((checked.scheme, checked.host, address, checked.port), http, handle)
+
+
+@cache  # reading all the system's issuers takes 20 ms
+def tls_context(ca_file: str | None) -> ssl.SSLContext:
+    """Certificates and names always verified, TLS 1.2 or newer. `ca_file` adds an issuer to the system's."""
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    if ca_file:
+        context.load_verify_locations(ca_file)
+    return context
+
+
+def _handshake_reason(error: OSError) -> Reason:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Reason.CERTIFICATE
+    if isinstance(error, ssl.SSLError) and error.reason in _TOO_OLD:
+        return Reason.CERTIFICATE
+    return Reason.UNREACHABLE
