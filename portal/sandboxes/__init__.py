@@ -1,0 +1,9 @@
+"""The card providers, imitated: each one's server as its documents describe it, with state and with faults.
+
+Nothing here imports the rest of Tillside, and only management commands and tests import this. A new provider
+is one module and one line below.
+"""
+
+from portal.sandboxes.cardinquiry import CARDINQUIRY
+
+PROVIDERS = (CARDINQUIRY,)
