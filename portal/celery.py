@@ -1,0 +1,80 @@
+"""The Celery application. The broker only wakes workers; what is to be done stands in PostgreSQL.
+
+A message carries an id that means nothing unless its row says there is work. Losing one costs the seconds until the
+next sweep; having one twice costs a look at the row.
+"""
+
+import os
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from celery import Celery
+from celery.signals import worker_init
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from kombu import Queue
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+
+
+def _broker(url: str) -> dict[str, object]:
+    """Celery's broker settings for one address. `filesystem:///dir` is the broker of a single machine."""
+    if not url.startswith("filesystem://"):
+        options: dict[str, object] = {"visibility_timeout": 300} if url.startswith("redis") else {}
+        return {"broker_url": url, "broker_transport_options": options}
+    folder = Path(urlsplit(url).path)
+    messages = str(folder / "messages")
+    return {
+        "broker_url": "filesystem://",
+        "broker_transport_options": {
+            "data_folder_in": messages,
+            "data_folder_out": messages,
+            "control_folder": str(folder / "control"),
+            "polling_interval": 0.05,  # seconds; the default of one second would be felt at the till
+        },
+    }
+
+
+app = Celery("portal")
+app.conf.update(
+    **_broker(settings.CELERY_BROKER_URL),
+    task_default_queue="work",
+    task_queues=[Queue("work"), Queue("bulk")],
+    task_acks_late=True,
+    task_reject_on_worker_lost=True,
+    task_ignore_result=True,
+    task_store_errors_even_if_ignored=False,
+    task_publish_retry=False,  # a broker that is away must not hold up a till; the sweep finds the row
+    worker_prefetch_multiplier=1,
+    worker_soft_shutdown_timeout=10,
+    worker_hijack_root_logger=False,
+    worker_send_task_events=False,
+    broker_connection_timeout=2,
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    accept_content=["json"],
+    task_serializer="json",
+    timezone="UTC",
+    beat_schedule={
+        "sweep look-ups": {
+            "task": "portal.ledger.tasks.sweep_look_ups",
+            "schedule": float(settings.SWEEP_SECONDS),
+            # Sweeps that nobody took do not pile up.
+            "options": {"expires": settings.SWEEP_SECONDS * 2},
+        }
+    },
+)
+app.autodiscover_tasks(["portal.ledger"])
+
+
+@worker_init.connect
+def _refuse_at_once(**_: object) -> None:
+    """Find a wrong database role or key ring when the worker starts, not with the first customer."""
+    from portal.checks import refuse_unsafe_worker
+
+    try:
+        refuse_unsafe_worker()
+    except ImproperlyConfigured as refusal:
+        # Celery only logs what a receiver raises and works on; leaving is what stops it.
+        sys.exit(str(refusal))

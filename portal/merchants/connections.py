@@ -1,0 +1,98 @@
+"""Connections: their sealed secrets, and pausing, holding and resuming them. Each change leaves a line in the trail."""
+
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models.functions import Now
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from portal.connectors.base import Reason
+from portal.merchants import audit, vault
+from portal.merchants.models import Connection, Person
+
+PAUSE_WORDS: dict[str, Promise] = {
+    Reason.KEY_REFUSED: gettext_lazy("the provider does not accept its key."),
+    Reason.ACCESS_REFUSED: gettext_lazy("the provider refuses access with its key."),
+    Reason.WRONG_KEY: gettext_lazy("its key is the one meant for browsers."),
+}
+
+
+def seal_secrets(connection: Connection, secrets: Mapping[str, str]) -> None:
+    """Put the secrets away on the connection; the caller saves it."""
+    connection.sealed_secrets = vault.seal(_place(connection), json.dumps(dict(secrets)).encode())
+
+
+def open_secrets(connection: Connection) -> dict[str, str]:
+    """The connection's secrets, in a worker. Raises vault.CannotOpen for a box of another row."""
+    secrets: dict[str, str] = json.loads(vault.open_sealed(_place(connection), connection.sealed_secrets))
+    return secrets
+
+
+def _place(connection: Connection) -> vault.Context:
+    return vault.Context(
+        merchant=connection.merchant_id,
+        table="merchants_connection",
+        row=str(connection.key),
+        field="secrets",
+    )
+
+
+def is_asked(connection: Connection) -> bool:
+    """Whether the provider may be asked now: not paused, and not told to wait."""
+    return not connection.paused_at and not (connection.held_until and connection.held_until > timezone.now())
+
+
+def pause(connection: Connection, reason: str) -> None:
+    """Stop asking because the provider refuses the credentials; a second refusal says nothing new."""
+    with transaction.atomic():
+        if Connection.objects.filter(pk=connection.pk, paused_at=None).update(paused_at=Now(), pause_reason=reason):
+            audit.record("connection paused", connection.name, merchant=connection.merchant, reason=str(reason))
+
+
+def hold(connection: Connection, *, seconds: int) -> None:
+    """Wait as long as the provider asked."""
+    with transaction.atomic():
+        Connection.objects.filter(pk=connection.pk).update(held_until=Now() + timedelta(seconds=seconds))
+        audit.record("connection held", connection.name, merchant=connection.merchant, seconds=seconds)
+
+
+def resume(connection: Connection, *, person: Person, request: HttpRequest | None = None) -> bool:
+    """Ask again. False where it was not paused."""
+    with transaction.atomic():
+        resumed = Connection.objects.filter(pk=connection.pk, paused_at__isnull=False).update(
+            paused_at=None, pause_reason="", held_until=None
+        )
+        if resumed:
+            audit.record(
+                "connection resumed",
+                connection.name,
+                merchant=connection.merchant,
+                person=person,
+                request=request,
+            )
+    return bool(resumed)
+
+
+def pause_words(connection: Connection) -> str:
+    """Why it is paused, as the end of a sentence."""
+    return str(PAUSE_WORDS.get(connection.pause_reason, _("the provider refuses it.")))
+
+
+def not_now_words(connection: Connection) -> str:
+    """Why this connection is not asked at the moment, for the person at the till."""
+    if connection.paused_at:
+        return _("%(name)s is paused: %(why)s An owner or manager can resume it in Settings. Nothing was sent.") % {
+            "name": connection.name,
+            "why": pause_words(connection),
+        }
+    until = timezone.localtime(connection.held_until).strftime("%H:%M:%S")
+    return _("%(name)s asked us to wait until %(until)s. Nothing was sent.") % {
+        "name": connection.name,
+        "until": until,
+    }

@@ -1,0 +1,157 @@
+"""Who: people, merchants, their stores and members, their connections to providers, and the trail of what was done."""
+
+import uuid
+from typing import Any, ClassVar
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import PermissionsMixin
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Lower
+from django.utils.translation import gettext_lazy as _
+
+from portal.merchants.roles import Role
+
+
+class PersonManager(BaseUserManager["Person"]):
+    """Makes people; they sign in by e-mail address."""
+
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> "Person":
+        person = self.model(email=self.normalize_email(email).lower(), **fields)
+        person.set_password(password)
+        person.save(using=self._db)
+        return person
+
+    def create_superuser(self, email: str, password: str, **fields: Any) -> "Person":
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+
+class Person(AbstractBaseUser, PermissionsMixin):
+    """Somebody who signs in. What they may do at a merchant stands in Member, not here."""
+
+    email = models.EmailField(_("e-mail address"), unique=True)
+    name = models.CharField(_("name"), max_length=100)
+    is_active = models.BooleanField(default=True)
+    is_staff = models.BooleanField(default=False, help_text="May enter the administration.")
+    joined_at = models.DateTimeField(auto_now_add=True)
+
+    objects: ClassVar[PersonManager] = PersonManager()
+
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = ["name"]
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(email=Lower("email")), name="email_is_lower_case")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Merchant(models.Model):
+    """A business whose cards run at outside providers. Everything else of it hangs below this row."""
+
+    name = models.CharField(max_length=100)
+    slug = models.SlugField(max_length=50, unique=True, help_text="Its place in our addresses.")
+    currency = models.CharField(max_length=3, help_text="ISO 4217.")
+    time_zone = models.CharField(max_length=50, help_text="IANA name; every date of the merchant is in it.")
+    founded_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Store(models.Model):
+    """A place where the merchant sells."""
+
+    merchant = models.ForeignKey(Merchant, on_delete=models.CASCADE)
+    name = models.CharField(max_length=100)
+    address = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["merchant", "id"], name="store_of_merchant"),
+            models.UniqueConstraint(fields=["merchant", "name"], name="store_name_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Member(models.Model):
+    """A person at a merchant, in one role."""
+
+    merchant = models.ForeignKey(Merchant, on_delete=models.CASCADE)
+    person = models.ForeignKey(Person, on_delete=models.CASCADE)
+    role = models.CharField(max_length=20, choices=Role.choices)
+    since = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["merchant", "id"], name="member_of_merchant"),
+            models.UniqueConstraint(fields=["merchant", "person"], name="member_once"),
+            models.CheckConstraint(condition=Q(role__in=Role.values), name="member_role_known"),
+        ]
+
+
+class Environment(models.TextChoices):
+    """Whether a connection moves real value. Nobody must ever confuse the two."""
+
+    SANDBOX = "sandbox", _("sandbox")
+    LIVE = "live", _("live")
+
+
+class Connection(models.Model):
+    """A merchant's account at a provider: which one, how to reach it, and what it lets us do.
+
+    `options` holds the settings that are no secret, as the provider's connector names them; `sealed_secrets` is a
+    box of the others as JSON, which only workers can open. `provider` is a connector's slug: deliberately not a list
+    of choices, so that a new provider needs no migration.
+    """
+
+    merchant = models.ForeignKey(Merchant, on_delete=models.CASCADE)
+    key = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    provider = models.CharField(max_length=30)
+    name = models.CharField(max_length=100)
+    environment = models.CharField(max_length=10, choices=Environment.choices)
+    options = models.JSONField(default=dict)
+    sealed_secrets = models.BinaryField()
+    paused_at = models.DateTimeField(null=True, blank=True, help_text="Not asked until somebody resumes it.")
+    pause_reason = models.CharField(max_length=40, blank=True, help_text="Our word for why.")
+    held_until = models.DateTimeField(null=True, blank=True, help_text="The provider asked us to wait until then.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["merchant", "id"], name="connection_of_merchant"),
+            models.UniqueConstraint(fields=["merchant", "name"], name="connection_name_once"),
+            models.CheckConstraint(
+                condition=Q(environment__in=Environment.values), name="connection_environment_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class AuditEntry(models.Model):
+    """One line of the trail: who did what, when and from where. Written by audit.py, changed by nobody."""
+
+    merchant = models.ForeignKey(Merchant, null=True, on_delete=models.DO_NOTHING)
+    at = models.DateTimeField(auto_now_add=True)
+    person = models.ForeignKey(Person, null=True, on_delete=models.DO_NOTHING)
+    verb = models.CharField(max_length=40)
+    subject = models.CharField(max_length=200)
+    address = models.GenericIPAddressField(null=True)
+    request_id = models.CharField(max_length=40, blank=True)
+    detail = models.JSONField(default=dict)
+
+    class Meta:
+        indexes = [models.Index(fields=["merchant", "-id"], name="audit_of_merchant")]
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if self.pk is not None:
+            raise TypeError("A line of the trail is never changed.")
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        raise TypeError("A line of the trail is never deleted.")

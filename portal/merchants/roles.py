@@ -1,0 +1,63 @@
+"""Who may do what: one table, read by the access rule, by the pages and by the texts that say who can."""
+
+from enum import StrEnum
+
+from django.db.models import TextChoices
+from django.utils.functional import Promise
+from django.utils.text import get_text_list
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+
+class Role(TextChoices):
+    """What a member is at a merchant."""
+
+    OWNER = "owner", _("Owner")
+    MANAGER = "manager", _("Manager")
+    CASHIER = "cashier", _("Cashier")
+    MARKETING = "marketing", _("Marketing")
+    ACCOUNTANT = "accountant", _("Accountant")
+    READ_ONLY = "read_only", _("Read-only")
+
+
+class Permission(StrEnum):
+    """One thing a role may do."""
+
+    SEE_DESK = "see_desk"
+    LOOK_UP_CARDS = "look_up_cards"
+    SEE_SETTINGS = "see_settings"
+    RESUME_CONNECTIONS = "resume_connections"
+
+
+EVERYBODY = frozenset(Role)
+
+TABLE: dict[Permission, tuple[Promise, frozenset[Role]]] = {
+    Permission.SEE_DESK: (_("Seeing the desk"), EVERYBODY),
+    Permission.LOOK_UP_CARDS: (
+        _("Looking up cards"),
+        frozenset({Role.OWNER, Role.MANAGER, Role.CASHIER}),
+    ),
+    Permission.SEE_SETTINGS: (
+        _("Seeing stores, people and connections"),
+        frozenset({Role.OWNER, Role.MANAGER, Role.ACCOUNTANT, Role.READ_ONLY}),
+    ),
+    Permission.RESUME_CONNECTIONS: (
+        _("Resuming a paused connection"),
+        frozenset({Role.OWNER, Role.MANAGER}),
+    ),
+}
+
+
+def may(role: str, permission: Permission) -> bool:
+    """Whether this role holds this permission; a role we do not know holds none."""
+    return role in TABLE[permission][1]
+
+
+def who_can(permission: Permission) -> str:
+    """A sentence for somebody who may not, such as 'Looking up cards is for Owner, Manager and Cashier.'"""
+    doing, roles = TABLE[permission]
+    names = [str(role.label) for role in Role if role in roles]
+    return gettext("%(doing)s is for %(roles)s.") % {
+        "doing": doing,
+        "roles": get_text_list(names, gettext("and")),
+    }

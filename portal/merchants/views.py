@@ -1,0 +1,108 @@
+"""Pages about merchants themselves: choosing one, and what belongs to it."""
+
+import uuid
+from typing import cast
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from portal.connectors import PROVIDERS
+from portal.merchants import access, connections
+from portal.merchants.access import StaffRequest, member
+from portal.merchants.models import Connection, Member, Person
+from portal.merchants.roles import Permission, may
+
+
+@require_safe
+@login_required
+def choose(request: HttpRequest) -> HttpResponse:
+    """The merchants this person works for."""
+    person = cast(Person, request.user)
+    return render(
+        request,
+        "merchants/choose.html",
+        {"memberships": switcher(access.memberships(person), current=None), "person_name": person.name},
+    )
+
+
+@require_safe
+@login_required
+def start(request: HttpRequest) -> HttpResponse:
+    """Straight to the desk for people with one merchant, otherwise to the choice."""
+    mine = access.memberships(cast(Person, request.user))
+    return redirect("desk", mine[0].merchant.slug) if len(mine) == 1 else redirect("choose")
+
+
+def switcher(memberships: list[Member], *, current: Member | None) -> list[dict[str, object]]:
+    """Memberships as the switcher and the choice show them."""
+    return [
+        {
+            "merchant": membership.merchant,
+            "role_label": membership.get_role_display(),
+            "url": reverse("desk", args=[membership.merchant.slug]),
+            "current": current is not None and membership.pk == current.pk,
+        }
+        for membership in memberships
+    ]
+
+
+@require_safe
+@member(Permission.SEE_SETTINGS)
+def settings_page(request: StaffRequest) -> HttpResponse:
+    """The merchant's connections, stores and people."""
+    may_resume = may(request.member.role, Permission.RESUME_CONNECTIONS)
+    mine = list(request.merchant.connection_set.order_by("name"))
+    return render(
+        request,
+        "merchants/settings.html",
+        {
+            "stores": request.merchant.store_set.order_by("name"),
+            "members": request.merchant.member_set.select_related("person").order_by("person__name", "id"),
+            "connections": [_connection_line(request, one, may_resume=may_resume) for one in mine],
+            "time_zone": request.merchant.time_zone,
+            "sandbox_shown": any(one.environment == "sandbox" for one in mine),
+        },
+    )
+
+
+def _connection_line(request: StaffRequest, connection: Connection, *, may_resume: bool) -> dict[str, object]:
+    outcome, label = "done", _("Ready")
+    if connection.paused_at:
+        outcome, label = (
+            "person",
+            _("Paused since %(since)s: %(why)s")
+            % {
+                "since": timezone.localtime(connection.paused_at).strftime("%H:%M"),
+                "why": connections.pause_words(connection),
+            },
+        )
+    elif connection.held_until and connection.held_until > timezone.now():
+        until = timezone.localtime(connection.held_until).strftime("%H:%M:%S")
+        outcome, label = "waiting", _("Waiting until %(until)s, as the provider asked") % {"until": until}
+    return {
+        "name": connection.name,
+        "provider_label": PROVIDERS[connection.provider].name,
+        "environment": connection.environment,
+        "outcome": outcome,
+        "state_label": label,
+        "can_resume": may_resume and connection.paused_at is not None,
+        "resume_url": reverse("resume_connection", args=[request.merchant.slug, connection.key]),
+    }
+
+
+@require_POST
+@member(Permission.RESUME_CONNECTIONS)
+def resume_connection(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
+    """Ask a paused connection again."""
+    connection = request.merchant.connection_set.filter(key=key).first()
+    if connection is None:
+        raise Http404
+    if connections.resume(connection, person=request.person, request=request):
+        messages.success(request, _("%(name)s is asked again.") % {"name": connection.name})
+    return redirect("settings", request.merchant.slug)

@@ -1,0 +1,252 @@
+"""All configuration, read from the environment and from nowhere else.
+
+A wrong or missing value stops the start with one sentence that says what to do. `make run` sets every one of these;
+docs/operations.md lists them for an installation on servers.
+"""
+
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+def env_text(name: str, default: str | None = None) -> str:
+    """The variable's text; a missing one without a default stops the start."""
+    value = os.environ.get(name, "").strip() or default
+    if value is None:
+        raise ImproperlyConfigured(
+            f"{name} is not set. `make run` sets it; on a server see docs/operations.md, Configuration."
+        )
+    return value
+
+
+def env_count(name: str, default: int, *, least: int = 0) -> int:
+    """The variable as a whole number of at least `least`."""
+    text = env_text(name, str(default))
+    if not (text.isascii() and text.isdigit()) or int(text) < least:
+        raise ImproperlyConfigured(f"{name} must be a whole number of at least {least}, not {text!r}.")
+    return int(text)
+
+
+def env_switch(name: str) -> bool:
+    """True for 1, False for 0 or nothing."""
+    text = env_text(name, "0")
+    if text not in {"0", "1"}:
+        raise ImproperlyConfigured(f"{name} must be 1 or 0, not {text!r}.")
+    return text == "1"
+
+
+def env_origin(name: str, default: str | None = None) -> str:
+    """The variable as `scheme://host[:port]`, without a path."""
+    text = env_text(name, default).rstrip("/")
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path or parts.query:
+        raise ImproperlyConfigured(f"{name} must look like https://till.example.com, not {text!r}.")
+    return text
+
+
+def env_database(name: str, *, pool: int) -> dict[str, object]:
+    """A PostgreSQL address in libpq's own URL form as Django's settings; `pool` connections at most, 0 for no pool."""
+    url = env_text(name)
+    try:
+        found = {key: str(value) for key, value in conninfo_to_dict(url).items() if value is not None}
+    except ProgrammingError:
+        # The address holds a password, so it is not repeated here.
+        raise ImproperlyConfigured(f"{name} must look like postgresql://user:password@host:5432/database.") from None
+    options: dict[str, object] = {
+        key: value for key, value in found.items() if key not in {"dbname", "user", "password", "host", "port"}
+    }
+    if pool:
+        from portal.merchants import tenancy
+
+        # `reset` runs whenever a connection goes back: no context outlives its request on a shared connection.
+        options["pool"] = {"min_size": 1, "max_size": pool, "reset": tenancy.forget, "timeout": 10}
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": found.get("dbname", ""),
+        "USER": found.get("user", ""),
+        "PASSWORD": found.get("password", ""),
+        "HOST": found.get("host", ""),
+        "PORT": found.get("port", ""),
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": options,
+    }
+
+
+# ---- The site -------------------------------------------------------------------------------------------------
+SECRET_KEY = env_text("SECRET_KEY")
+DEBUG = False  # never: its error pages print local variables, and ours hold card numbers
+PUBLIC_URL = env_origin("PUBLIC_URL")
+HTTPS = PUBLIC_URL.startswith("https://")
+ALLOWED_HOSTS = [urlsplit(PUBLIC_URL).hostname]
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+ROOT_URLCONF = "portal.urls"
+WSGI_APPLICATION = "portal.wsgi.application"
+VAR = Path(env_text("VAR", str(BASE_DIR / "var"))).resolve()
+DEMO = env_switch("DEMO")
+# How many proxies of ours stand in front: so many steps from the right of X-Forwarded-For is the visitor.
+TRUSTED_PROXY_COUNT = env_count("TRUSTED_PROXY_COUNT", 0)
+
+# The providers, imitated. Its origin is exempt from the address rules: it listens on this machine only.
+SANDBOX_URL = env_origin("SANDBOX_URL") if os.environ.get("SANDBOX_URL") else ""
+PROVIDER_ORIGINS_ALLOWED = [SANDBOX_URL] if SANDBOX_URL else []
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "allauth",
+    "allauth.account",
+    "django_htmx",
+    "template_partials",
+    "portal.apps.PortalConfig",
+    "portal.merchants",
+    "portal.ledger",
+    "portal.desk",
+]
+
+MIDDLEWARE = [
+    "portal.middleware.request_id",
+    "portal.middleware.security_headers",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "portal.middleware.refuse_unreadable",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "portal.middleware.page",
+                "portal.desk.frame.staff",
+                "portal.desk.frame.signing_in",
+            ],
+            "builtins": ["template_partials.templatetags.partials"],
+        },
+    }
+]
+
+# ---- Data -----------------------------------------------------------------------------------------------------
+# The application's role reads and writes rows under row-level security. The owner's login, where it is given at all,
+# serves `release`, test set-up and removing demo data only.
+DATABASES: dict[str, dict[str, object]] = {
+    "default": env_database("DATABASE_URL", pool=env_count("DATABASE_POOL", 10, least=1))
+}
+if os.environ.get("DATABASE_OWNER_URL"):
+    DATABASES["owner"] = env_database("DATABASE_OWNER_URL", pool=0)
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+# Limits on signing in must hold over every web process, so the cache lives where they all look: in the database.
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cache"}}
+SEALING_KEYS = Path(env_text("SEALING_KEYS"))
+OPENING_KEYS = Path(os.environ["OPENING_KEYS"]) if os.environ.get("OPENING_KEYS") else None
+
+# ---- People ---------------------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "merchants.Person"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "start"
+ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"  # the site cannot send mail yet
+ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_SESSION_REMEMBER = False
+ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT
+
+SESSION_ENGINE = "django.contrib.sessions.backends.db"
+SESSION_COOKIE_AGE = 30 * 60  # idle: a till left alone for half an hour is locked
+SESSION_SAVE_EVERY_REQUEST = True  # otherwise the half hour would count from signing in
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_NAME = "__Host-session" if HTTPS else "tillside_session"
+CSRF_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_HTTPONLY = True
+CSRF_COOKIE_NAME = "__Host-csrf" if HTTPS else "tillside_csrf"
+CSRF_FAILURE_VIEW = "portal.desk.views.form_expired"
+
+# ---- The wire -------------------------------------------------------------------------------------------------
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+SECURE_SSL_REDIRECT = False  # the proxy's work; a redirect here would loop behind one that talks http to us
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
+X_FRAME_OPTIONS = "DENY"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024  # bytes; the largest form of ours is a few hundred
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
+
+STATIC_URL = "/static/"
+STATIC_ROOT = VAR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+# ---- Language and time ----------------------------------------------------------------------------------------
+LANGUAGE_CODE = "en"
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+# ---- Workers --------------------------------------------------------------------------------------------------
+CELERY_BROKER_URL = env_text("CELERY_BROKER_URL")
+# A look-up, in seconds: how long one exchange may take, and how long after it a silent worker is taken for dead.
+LOOK_UP_CONNECT_SECONDS = env_count("LOOK_UP_CONNECT_SECONDS", 3, least=1)
+LOOK_UP_SECONDS = env_count("LOOK_UP_SECONDS", 10, least=1)
+LOOK_UP_LEASE_SECONDS = env_count("LOOK_UP_LEASE_SECONDS", LOOK_UP_SECONDS + 10, least=2)
+LOOK_UP_KEPT_SECONDS = env_count("LOOK_UP_KEPT_SECONDS", 15 * 60, least=10)
+SWEEP_SECONDS = env_count("SWEEP_SECONDS", 5, least=1)
+
+# ---- Logs -----------------------------------------------------------------------------------------------------
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"request": {"()": "portal.middleware.RequestIdFilter"}},
+    "formatters": {
+        "json": {
+            "()": "pythonjsonlogger.json.JsonFormatter",
+            "format": "%(asctime)s %(levelname)s %(name)s %(request_id)s %(message)s",
+            "rename_fields": {"asctime": "at", "levelname": "level", "name": "logger"},
+        }
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json", "filters": ["request"]}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {
+        # Django mails errors by default and prints query texts at DEBUG: neither here.
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
+        "django.db.backends": {"level": "WARNING"},
+        "urllib3": {"level": "WARNING"},
+        "kombu": {"level": "WARNING"},
+    },
+}

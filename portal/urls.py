@@ -1,0 +1,28 @@
+"""Every address. A merchant's pages stand below /m/ and its slug; `@member` takes the slug from there."""
+
+from allauth.account import views as account
+from django.urls import path
+
+from portal.desk import health
+from portal.desk import views as desk
+from portal.ledger import views as ledger
+from portal.merchants import views as merchants
+
+urlpatterns = [
+    path("", merchants.start, name="start"),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("accounts/login/", account.login, name="account_login"),
+    path("accounts/logout/", account.logout, name="account_logout"),
+    path("accounts/inactive/", account.account_inactive, name="account_inactive"),
+    path("merchants/", merchants.choose, name="choose"),
+    path("m/<slug:merchant>/", desk.home, name="desk"),
+    path("m/<slug:merchant>/scan/", desk.scan, name="scan"),
+    path("m/<slug:merchant>/look-ups/<uuid:key>/", ledger.look_up, name="look_up"),
+    path("m/<slug:merchant>/settings/", merchants.settings_page, name="settings"),
+    path(
+        "m/<slug:merchant>/settings/connections/<uuid:key>/resume/",
+        merchants.resume_connection,
+        name="resume_connection",
+    ),
+]
