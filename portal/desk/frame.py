@@ -1,0 +1,77 @@
+"""What stands around every staff page: the rail, the switcher, the person, the scan box."""
+
+import uuid
+from typing import cast
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from portal.desk import demo
+from portal.ledger.forms import ScanForm
+from portal.merchants import access
+from portal.merchants.access import StaffRequest
+from portal.merchants.models import Connection
+from portal.merchants.roles import Permission, may, who_can
+from portal.merchants.views import switcher
+
+
+def staff(request: HttpRequest) -> dict[str, object]:
+    """The frame's variables, for whole pages inside `@member`; a fragment has no frame and costs no query."""
+    if not hasattr(request, "member") or getattr(request, "htmx", False):
+        return {}
+    inside = cast(StaffRequest, request)
+    member = inside.member
+    frame: dict[str, object] = {
+        "rail": _rail(inside),
+        "memberships": switcher(access.memberships(inside.person), current=member),
+        "person_name": inside.person.name,
+        "role_label": member.get_role_display(),
+        "home_url": reverse("desk", args=[inside.merchant.slug]),
+    }
+    if not may(member.role, Permission.LOOK_UP_CARDS):
+        return frame | {"scan_denied": who_can(Permission.LOOK_UP_CARDS)}
+    connections = scannable(inside)
+    if not connections:
+        return frame | {"scan_denied": _("No provider is connected yet, so no card can be looked up.")}
+    return frame | {
+        "scan": {
+            "url": reverse("scan", args=[inside.merchant.slug]),
+            "form": blank_scan(inside, connections),
+        },
+        "sandbox_shown": any(connection.environment == "sandbox" for connection in connections),
+    }
+
+
+def scannable(request: StaffRequest) -> list[Connection]:
+    """The connections a scanned card may be looked up at, by name."""
+    return list(request.merchant.connection_set.order_by("name", "id"))
+
+
+def blank_scan(request: StaffRequest, connections: list[Connection]) -> ScanForm:
+    """A scan box with a key of its own: pressed twice, it asks once."""
+    last = request.session.get("connection")
+    keys = [str(connection.key) for connection in connections]
+    return ScanForm(
+        connections=connections,
+        initial={"key": uuid.uuid4(), "connection": last if last in keys else keys[0]},
+    )
+
+
+def _rail(request: StaffRequest) -> list[dict[str, object]]:
+    places = [("desk", _("Desk"), Permission.SEE_DESK), ("settings", _("Settings"), Permission.SEE_SETTINGS)]
+    here = request.resolver_match.url_name if request.resolver_match else ""
+    return [
+        {"label": label, "url": reverse(name, args=[request.merchant.slug]), "current": here == name}
+        for name, label, permission in places
+        if may(request.member.role, permission)
+    ]
+
+
+def signing_in(request: HttpRequest) -> dict[str, object]:
+    """In the demo the sign-in page lists who can sign in."""
+    match = request.resolver_match
+    if not settings.DEMO or match is None or match.url_name != "account_login":
+        return {}
+    return {"demo_logins": demo.logins(), "demo_password": demo.PASSWORD, "demo_try": demo.first_steps()}

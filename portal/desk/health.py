@@ -1,0 +1,51 @@
+"""Whether this process is alive, and whether the whole can serve. For load balancers and supervisors."""
+
+from datetime import timedelta
+
+from django.db import Error, connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+from kombu.exceptions import OperationalError
+
+from portal.celery import app
+from portal.ledger.models import Pulse
+
+# A sweep runs every few seconds; a minute without one means that no worker does real work.
+STALE = timedelta(seconds=60)
+
+
+@require_safe
+def healthz(request: HttpRequest) -> HttpResponse:
+    """This process answers. Nothing else is asked."""
+    return HttpResponse("ok", content_type="text/plain")
+
+
+@require_safe
+def readyz(request: HttpRequest) -> HttpResponse:
+    """Database, broker and the workers' last real work: 200 when all three are there, else 503 naming what is not."""
+    state = {"database": _database(), "broker": _broker()}
+    state["workers"] = state["database"] and _workers()
+    return JsonResponse(state, status=200 if all(state.values()) else 503)
+
+
+def _database() -> bool:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except Error:
+        return False
+    return True
+
+
+def _broker() -> bool:
+    try:
+        with app.connection_for_write(connect_timeout=1) as broker:
+            broker.ensure_connection(max_retries=1, interval_start=0, timeout=1)
+    except (OSError, OperationalError):
+        return False
+    return True
+
+
+def _workers() -> bool:
+    return Pulse.objects.filter(at__gt=timezone.now() - STALE).exists()

@@ -1,0 +1,318 @@
+"""Look-ups: the only writer of Inquiry, and the one who asks providers for balances.
+
+    WANTS PIN ──→ WAITING → ASKING ─┬→ ANSWERED
+    WANTS NUMBER ──↗  ↑             ├→ FAILED
+       ↑    ↑         │             ├→ WANTS PIN      a near miss: the password is nearly right
+       └────┴─────────┼─────────────┴→ WANTS NUMBER   the provider needs the whole number
+                      └─ a worker's lease ran out
+
+A look-up moves no value, so asking again is safe; it is still asked sparingly, because each question counts at the
+provider. What was typed is sealed before it is stored and erased in the transaction that stores the end.
+"""
+
+import json
+import logging
+import uuid
+from datetime import date, timedelta
+from functools import cache
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db import connection as database
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from portal.connectors import PROVIDERS, connect
+from portal.connectors.base import (
+    BalanceRequest,
+    CardStatus,
+    ClientContext,
+    Declined,
+    Failure,
+    Misconfigured,
+    Reading,
+    Reason,
+)
+from portal.connectors.http import Exchange, Wire
+from portal.ledger.models import SEALED_ELSEWHERE, WORKER_LOST, Inquiry, Pulse, State, inquiry_writer
+from portal.merchants import access, connections, tenancy, vault
+from portal.merchants.models import Connection, Member
+from portal.merchants.roles import Permission
+from portal.money import Money
+
+log = logging.getLogger(__name__)
+
+# A worker that dies while asking is replaced once; after the second death a person should see it, not wait.
+ATTEMPTS = 2
+
+
+class NotNow(Exception):
+    """This connection is not asked at the moment: it is paused, or the provider wants us to wait until `until`."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(f"{connection.name} is not asked at the moment.")
+        self.connection = connection
+
+
+# ---- What people ask ------------------------------------------------------------------------------------------
+@inquiry_writer.writes
+def open_look_up(
+    *, member: Member, key: uuid.UUID, connection: Connection, number: str, client: ClientContext | None
+) -> Inquiry:
+    """Take in one scanned or typed card number, already normalised by the connector, and return its look-up.
+
+    The same key with the same card gives the look-up it gave before; with another card (a stale form, the back
+    button) a new one, because showing the first card's balance for the second would be the worse error.
+
+    Raises NotNow for a paused or held connection, PermissionDenied if the member may no longer.
+    """
+    _refuse_if_paused(connection)
+    index = vault.card_index(merchant=member.merchant_id, provider=connection.provider, number=number)
+    wants_pin = PROVIDERS[connection.provider].wants_pin(connection.options)
+    with transaction.atomic(durable=True):
+        access.still_may(member, Permission.LOOK_UP_CARDS)
+        fresh = _new(member=member, key=key, connection=connection, index=index)
+        fresh.last_four = number[-4:]
+        fresh.sealed_number = vault.seal(_place(fresh, "number"), number.encode())
+        if client is not None:
+            fresh.sealed_client = vault.seal(
+                _place(fresh, "client"), json.dumps([client.address, client.headers]).encode()
+            )
+        fresh.state = State.WANTS_PIN if wants_pin else State.WAITING
+        fresh.woken_at = None if wants_pin else timezone.now()
+        Inquiry.objects.bulk_create([fresh], ignore_conflicts=True)
+        found = Inquiry.objects.select_related("connection").get(merchant=member.merchant_id, key=key)
+        same = bytes(found.card_index) == index and found.connection_id == connection.pk
+        if same and found.state == State.WAITING:
+            _wake(found)
+    if same:
+        return found
+    return open_look_up(member=member, key=uuid.uuid4(), connection=connection, number=number, client=client)
+
+
+@inquiry_writer.writes
+def give_pin(inquiry: Inquiry, *, pin: str) -> None:
+    """Add the password and send the look-up to a worker. A second press finds it on its way and changes nothing."""
+    _give(inquiry, State.WANTS_PIN, sealed_pin=vault.seal(_place(inquiry, "pin"), pin.encode()))
+
+
+@inquiry_writer.writes
+def give_number(inquiry: Inquiry, *, number: str) -> None:
+    """Replace a short number by the whole one the provider asked for, and ask again with the password typed before."""
+    _give(
+        inquiry,
+        State.WANTS_NUMBER,
+        sealed_number=vault.seal(_place(inquiry, "number"), number.encode()),
+        card_index=vault.card_index(merchant=inquiry.merchant_id, provider=inquiry.connection.provider, number=number),
+        last_four=number[-4:],
+    )
+
+
+def _give(inquiry: Inquiry, wanted: State, **sealed: object) -> None:
+    _refuse_if_paused(inquiry.connection)
+    with transaction.atomic(durable=True):
+        given = Inquiry.objects.filter(pk=inquiry.pk, merchant=inquiry.merchant_id, state=wanted).update(
+            **sealed, state=State.WAITING, woken_at=Now(), attempt=0
+        )
+        if given:
+            _wake(inquiry)
+    inquiry.refresh_from_db()
+
+
+def _new(*, member: Member, key: uuid.UUID, connection: Connection, index: bytes) -> Inquiry:
+    return Inquiry(
+        merchant_id=member.merchant_id,
+        connection=connection,
+        key=key,
+        asked_by_id=member.person_id,
+        card_index=index,
+    )
+
+
+def _refuse_if_paused(connection: Connection) -> None:
+    if not connections.is_asked(connection):
+        raise NotNow(connection)
+
+
+def _place(inquiry: Inquiry, field: str) -> vault.Context:
+    return vault.Context(merchant=inquiry.merchant_id, table="ledger_inquiry", row=str(inquiry.key), field=field)
+
+
+def _wake(inquiry: Inquiry) -> None:
+    from portal.ledger.tasks import wake
+
+    transaction.on_commit(lambda: wake(inquiry.pk))
+
+
+# ---- What workers do ------------------------------------------------------------------------------------------
+def answer(inquiry_id: int) -> None:
+    """Ask the provider for one waiting look-up and store what it says. Nothing happens if it is not waiting."""
+    with tenancy.every_merchant("a worker claims a look-up by its id"):
+        inquiry = _claim(inquiry_id)
+    if inquiry is None:
+        return
+    with tenancy.merchant(inquiry.merchant_id):
+        if not database.in_atomic_block:  # always so in a worker; a unit test holds its own transaction
+            database.close()  # a slow provider must not keep a connection of the pool
+        try:
+            reading = _ask(inquiry)
+        except vault.CannotOpen:
+            # Not the provider's doing: a box was copied, or its key is gone. Somebody has to look.
+            log.exception("a sealed value does not open", extra={"inquiry": str(inquiry.key)})
+            _end_without_answer(inquiry, failure="misconfigured", reason=SEALED_ELSEWHERE)
+        except Failure as failure:
+            _store_failure(inquiry, failure)
+        else:
+            _store_reading(inquiry, reading)
+
+
+@inquiry_writer.writes
+def _claim(inquiry_id: int) -> Inquiry | None:
+    claimed = Inquiry.objects.filter(pk=inquiry_id, state=State.WAITING).update(
+        state=State.ASKING,
+        attempt=F("attempt") + 1,
+        lease_until=Now() + timedelta(seconds=settings.LOOK_UP_LEASE_SECONDS),
+    )
+    return Inquiry.objects.select_related("connection__merchant").get(pk=inquiry_id) if claimed else None
+
+
+def _ask(inquiry: Inquiry) -> Reading:
+    connection = inquiry.connection
+    connector = connect(
+        connection.provider,
+        {**connection.options, **connections.open_secrets(connection)},
+        wire=_wire(),
+        on_exchange=lambda exchange: _log(inquiry, exchange),
+    )
+    return connector.balance(
+        BalanceRequest(
+            number=_open(inquiry, "number", inquiry.sealed_number),
+            pin=_open(inquiry, "pin", inquiry.sealed_pin),
+            client=_open_client(inquiry),
+        )
+    )
+
+
+def _open_client(inquiry: Inquiry) -> ClientContext | None:
+    if inquiry.sealed_client is None:
+        return None
+    address, headers = json.loads(_open(inquiry, "client", inquiry.sealed_client))
+    return ClientContext(address=address, headers=tuple((name, value) for name, value in headers))
+
+
+def _open(inquiry: Inquiry, field: str, sealed: bytes | memoryview | None) -> str:
+    return vault.open_sealed(_place(inquiry, field), sealed).decode() if sealed is not None else ""
+
+
+@cache
+def _wire() -> Wire:
+    return Wire(allow=settings.PROVIDER_ORIGINS_ALLOWED)
+
+
+def _log(inquiry: Inquiry, exchange: Exchange) -> None:
+    log.info(
+        "exchange",
+        extra={
+            "inquiry": str(inquiry.key),
+            "provider": inquiry.connection.provider,
+            "status": exchange.status,
+            "failure_reason": exchange.reason,
+            "connect_seconds": round(exchange.connect_seconds, 4),
+            "total_seconds": round(exchange.total_seconds, 4),
+            "reused": exchange.reused,
+        },
+    )
+
+
+_ERASED: dict[str, object] = {
+    "sealed_number": None, "sealed_pin": None, "sealed_client": None, "lease_until": None, "woken_at": None,
+}  # fmt: skip
+
+
+@inquiry_writer.writes
+def _store_reading(inquiry: Inquiry, reading: Reading) -> None:
+    if reading.status == CardStatus.NEEDS_FULL_NUMBER:
+        # Not an end: the password typed for this card is kept, sealed, until the whole number is here.
+        _move(inquiry, State.WANTS_NUMBER, lease_until=None, woken_at=None, card_status=reading.status)
+        return
+    if reading.status == CardStatus.NEAR_MISS:
+        _move(
+            inquiry,
+            State.WANTS_PIN,
+            lease_until=None,
+            woken_at=None,
+            sealed_pin=None,
+            card_status=reading.status,
+        )
+        return
+    total = next((b.value for b in reading.balances if b.kind == "total" and isinstance(b.value, Money)), None)
+    token = reading.usage_token
+    _move(
+        inquiry,
+        State.ANSWERED,
+        **_ERASED,
+        ended_at=Now(),
+        card_status=reading.status,
+        balance_minor=total.minor if total else None,
+        balance_currency=total.currency if total else "",
+        expires_on=_last_day(inquiry, reading),
+        description=reading.description[:200],
+        sealed_usage_token=vault.seal(_place(inquiry, "usage token"), token.encode()) if token else None,
+    )
+
+
+def _last_day(inquiry: Inquiry, reading: Reading) -> date | None:
+    if reading.expires_at is None:
+        return reading.expires
+    # "Good before this moment": the day, in the merchant's zone, that holds the last moment before it.
+    zone = ZoneInfo(inquiry.connection.merchant.time_zone)
+    return (reading.expires_at - timedelta(microseconds=1)).astimezone(zone).date()
+
+
+def _store_failure(inquiry: Inquiry, failure: Failure) -> None:
+    with transaction.atomic():
+        _end_without_answer(
+            inquiry,
+            failure=type(failure).__name__.lower(),
+            reason=failure.reason,
+            provider_text=failure.provider_text,
+            trace=failure.trace[:100],
+        )
+        if isinstance(failure, Misconfigured):
+            connections.pause(inquiry.connection, failure.reason)
+        elif isinstance(failure, Declined) and failure.reason == Reason.THROTTLED:
+            connections.hold(inquiry.connection, seconds=failure.retry_after or 60)
+
+
+@inquiry_writer.writes
+def _end_without_answer(inquiry: Inquiry, **why: str) -> None:
+    _move(inquiry, State.FAILED, **_ERASED, ended_at=Now(), **why)
+
+
+def _move(inquiry: Inquiry, state: State, **values: object) -> None:
+    """Leave ASKING, if this worker still holds it: a worker that was given up for dead writes nothing."""
+    Inquiry.objects.filter(pk=inquiry.pk, state=State.ASKING, attempt=inquiry.attempt).update(state=state, **values)
+
+
+# ---- What the clock does --------------------------------------------------------------------------------------
+@inquiry_writer.writes
+def sweep() -> list[int]:
+    """Take back look-ups of dead workers, erase old ones, and return the ids of those that wait for a worker.
+
+    Runs every SWEEP_SECONDS; also the sign of life that /readyz looks at.
+    """
+    with tenancy.every_merchant("the sweep finds look-ups of dead workers and old ones"):
+        lapsed = Inquiry.objects.filter(state=State.ASKING, lease_until__lt=Now())
+        lapsed.filter(attempt__gte=ATTEMPTS).update(
+            **_ERASED, state=State.FAILED, ended_at=Now(), failure="unclear", reason=WORKER_LOST
+        )
+        lapsed.filter(attempt__lt=ATTEMPTS).update(state=State.WAITING, lease_until=None, woken_at=Now())
+        kept = timedelta(seconds=settings.LOOK_UP_KEPT_SECONDS)
+        Inquiry.objects.filter(asked_at__lt=Now() - kept).delete()
+        patience = timedelta(seconds=settings.SWEEP_SECONDS)
+        overdue = Inquiry.objects.filter(state=State.WAITING, woken_at__lt=Now() - patience).order_by("woken_at")
+        waiting = list(overdue.values_list("pk", flat=True)[:500])
+    Pulse.objects.update_or_create(name="sweep", defaults={"at": timezone.now()})
+    return waiting

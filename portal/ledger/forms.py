@@ -1,0 +1,98 @@
+"""What a person types for a look-up. Numbers and passwords are never put back into a page: they are typed again."""
+
+from typing import Any, cast
+
+from django import forms
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from portal.connectors import PROVIDERS
+from portal.connectors.base import BadNumber
+from portal.merchants.models import Connection
+
+
+class Unechoed(forms.TextInput):
+    """A text field whose value does not come back in the page's source."""
+
+    def format_value(self, value: Any) -> None:
+        return None
+
+
+class NumberForm(forms.Form):
+    """A card number for one connection. Subclasses say where the connection comes from."""
+
+    number = forms.CharField(
+        label=_("Card number"),
+        max_length=200,
+        widget=Unechoed(attrs={"autocomplete": "off", "spellcheck": "false"}),
+        error_messages={
+            "required": _("Scan or type a card number."),
+            "max_length": _("That is too long for a card number."),
+        },
+    )
+
+    def clean_number_for(self, connection: Connection) -> None:
+        """Replace the number by the provider's form of it, or say next to the field what is wrong."""
+        typed = self.cleaned_data.get("number")
+        if typed is None:
+            return
+        try:
+            self.cleaned_data["number"] = PROVIDERS[connection.provider].clean_number(typed, connection.options)
+        except BadNumber as wrong:
+            self.add_error("number", gettext(wrong.message) % wrong.values)
+
+
+class ScanForm(NumberForm):
+    """The scan box on every staff page."""
+
+    key = forms.UUIDField(
+        widget=forms.HiddenInput,
+        error_messages=dict.fromkeys(("invalid", "required"), _("This form is out of date. Reload the page.")),
+    )
+    connection = forms.ChoiceField(
+        label=_("Connection"), error_messages={"invalid_choice": _("Choose one of the connections listed.")}
+    )
+
+    def __init__(self, *args: Any, connections: list[Connection], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.connections = {str(connection.key): connection for connection in connections}
+        offered = cast(forms.ChoiceField, self.fields["connection"])
+        if len(connections) == 1:
+            offered.widget = forms.HiddenInput()
+        offered.choices = [(key, connection.name) for key, connection in self.connections.items()]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        connection = self.connections.get(cleaned.get("connection", ""))
+        if connection is not None:
+            cleaned["connection"] = connection
+            self.clean_number_for(connection)
+        return cleaned
+
+
+class WholeNumberForm(NumberForm):
+    """The whole number, where the provider asked for it."""
+
+    def __init__(self, *args: Any, connection: Connection, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.connection = connection
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        self.clean_number_for(self.connection)
+        return cleaned
+
+
+class PinForm(forms.Form):
+    """The card's password."""
+
+    pin = forms.CharField(
+        label=_("Password of the card"),
+        max_length=64,
+        strip=True,
+        widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
+        error_messages={
+            "required": _("Type the password printed on the card."),
+            "max_length": _("That is too long for a card's password."),
+        },
+    )
