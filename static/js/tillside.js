@@ -1,0 +1,228 @@
+// What makes the pages pleasant. Every task works without this file, except that a waiting answer must be refreshed by hand.
+
+const root = document.documentElement;
+root.classList.add("script");
+
+const scanBox = () => document.getElementById("scan-number");
+const isField = (element) => element instanceof Element && element.matches("input:not([type=checkbox]), select, textarea, [contenteditable]");
+const isPending = () => document.querySelector("[data-pending]") !== null;
+
+// ---- Keys: `/` or F2 opens the scan box, Esc closes menus, a scan from anywhere lands in the box
+
+const keepSetting = (name, value) => { try { localStorage.setItem(name, value); } catch { /* private window: the choice lasts for this page */ } };
+const readSetting = (name) => { try { return localStorage.getItem(name); } catch { return null; } };
+let shortcuts = readSetting("shortcuts") !== "off";
+
+function showShortcuts() {
+  root.classList.toggle("no-shortcuts", !shortcuts);
+  for (const choice of document.querySelectorAll("[data-shortcuts]")) choice.checked = shortcuts;
+}
+showShortcuts();
+document.addEventListener("change", (event) => {
+  if (!event.target.matches("[data-shortcuts]")) return;
+  shortcuts = event.target.checked;
+  keepSetting("shortcuts", shortcuts ? "on" : "off");
+  showShortcuts();
+});
+
+function openScanBox() {
+  const box = scanBox();
+  if (!box) return;
+  box.focus();
+  box.select();
+}
+
+// A hand types a key in 80 ms at best, a scanner in under 30.
+const SCAN_GAP_MS = 50;
+const SCAN_LENGTH = 6;
+let burst = "";
+let lastKeyAt = 0;
+
+document.addEventListener("keydown", (event) => {
+  if (event.isComposing) return;
+  const fast = event.timeStamp - lastKeyAt < SCAN_GAP_MS;
+  const scanned = fast && burst.length >= SCAN_LENGTH;
+  const printable = event.key.length === 1 && !event.ctrlKey && !event.metaKey && !event.altKey;
+  if (printable) {
+    burst = fast ? burst + event.key : event.key;
+    lastKeyAt = event.timeStamp;
+  }
+
+  if (event.key === "F2") {
+    event.preventDefault();
+    openScanBox();
+  } else if (event.key === "Escape") {
+    closeMenus(true);
+  } else if (event.key === "Tab" && scanned && event.target === scanBox()) {
+    event.preventDefault(); // scanners set to end with Tab mean Enter
+    event.target.form.requestSubmit();
+  } else if (printable && !isField(document.activeElement)) {
+    if (event.key === "/" && shortcuts && !fast) {
+      event.preventDefault();
+      openScanBox();
+    } else if (burst.length === SCAN_LENGTH && scanBox()) {
+      event.preventDefault();
+      scanBox().focus();
+      scanBox().value = burst;
+    }
+  }
+});
+
+// ---- Scan box: what scanners add around the number
+
+function plainScan(text) {
+  let number = text.replace(/[\u0000-\u001f\u007f\u200b-\u200f\ufeff]/g, "").trim();
+  number = number.replace(/^\][A-Za-z][0-9]/, ""); // the code's kind, "]C1"
+  const track = number.match(/^(?:%[A-Za-z]?([^^?]+)\^.*|;([^=?]+)(?:=.*)?)\??/); // magnetic stripe, tracks 1 and 2
+  return track ? (track[1] || track[2]).trim() : number;
+}
+
+// ---- Forms: said once, sent once
+
+const RELEASE_MS = 10000;
+
+function release(form) {
+  for (const button of form.querySelectorAll("button[data-busy]")) {
+    button.disabled = false;
+    button.removeAttribute("data-busy");
+  }
+}
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.matches("[data-scan]")) {
+    const box = form.querySelector("#scan-number");
+    box.value = plainScan(box.value);
+  }
+  if (!navigator.onLine && !form.hasAttribute("data-tried")) {
+    // The system says there is no network; our own server may still be near. Ask it before letting the page go.
+    event.preventDefault();
+    const submitter = event.submitter;
+    near().then((answers) => {
+      showStrip(answers ? null : "offline");
+      if (!answers) return;
+      form.setAttribute("data-tried", "");
+      form.requestSubmit(submitter);
+      form.removeAttribute("data-tried");
+    });
+    return;
+  }
+  setTimeout(() => {
+    for (const button of form.querySelectorAll("button:not([type=button]):enabled")) {
+      button.disabled = true;
+      button.setAttribute("data-busy", "");
+    }
+  });
+  setTimeout(release, RELEASE_MS, form);
+});
+
+window.addEventListener("pageshow", () => {
+  for (const form of document.forms) release(form);
+});
+
+document.addEventListener("click", (event) => {
+  const fill = event.target.closest("[data-fill-login]");
+  if (!fill) return;
+  document.querySelector("[name=login]").value = fill.dataset.fillLogin;
+  const password = document.querySelector("[name=password]");
+  password.value = fill.dataset.fillPassword;
+  password.form.querySelector("[type=submit]").focus();
+});
+
+// ---- Menus
+
+function closeMenus(giveFocusBack) {
+  for (const menu of document.querySelectorAll("details.menu[open]")) {
+    const held = menu.contains(document.activeElement);
+    menu.open = false;
+    if (giveFocusBack && held) menu.querySelector("summary").focus();
+  }
+}
+
+document.addEventListener("click", (event) => {
+  for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
+});
+
+// ---- Connection
+
+async function near() {
+  try {
+    await fetch(document.querySelector("link[rel=icon]").href, { method: "HEAD", cache: "no-store" });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function showStrip(name) {
+  const shown = name === "offline" && isPending() ? "offline-pending" : name;
+  for (const line of document.querySelectorAll("[data-strip]")) line.hidden = line.dataset.strip !== shown;
+}
+
+window.addEventListener("offline", () => showStrip("offline"));
+window.addEventListener("online", () => showStrip(null));
+
+// ---- Times: "12 s ago", the exact time stays in the title
+
+function agoWords(seconds) {
+  const words = document.body.dataset;
+  if (seconds < 1) return words.agoNow;
+  if (seconds < 60) return words.agoSeconds.replace("{n}", Math.floor(seconds));
+  if (seconds < 3600) return words.agoMinutes.replace("{n}", Math.floor(seconds / 60));
+  return words.agoHours.replace("{n}", Math.floor(seconds / 3600));
+}
+
+function tellTimes() {
+  for (const time of document.querySelectorAll("time[data-ago]")) {
+    const words = agoWords((Date.now() - Date.parse(time.dateTime)) / 1000);
+    if (time.textContent !== words) time.textContent = words;
+  }
+}
+tellTimes();
+setInterval(tellTimes, 1000);
+
+// ---- A look-up that waits for its answer
+
+function say(fragment) {
+  const sentence = fragment.dataset.spoken;
+  const region = document.getElementById(fragment.hasAttribute("data-at-once") ? "said-at-once" : "said");
+  if (sentence && region.textContent !== sentence) region.textContent = sentence;
+}
+
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const { xhr, target, shouldSwap } = event.detail;
+  if (!shouldSwap || !target.matches("[data-state]")) return;
+  const next = new DOMParser().parseFromString(xhr.responseText, "text/html").getElementById(target.id);
+  if (!next) {
+    // Not our fragment: the session has ended or the look-up is gone. The page itself says which.
+    event.detail.shouldSwap = false;
+    location.reload();
+  } else if (next.hasAttribute("data-pending") && next.dataset.state === target.dataset.state) {
+    event.detail.shouldSwap = false; // nothing new; the ring turns on undisturbed
+  }
+});
+
+document.addEventListener("htmx:afterSwap", () => {
+  tellTimes();
+  const fragment = document.getElementById("reading");
+  if (!fragment) return;
+  say(fragment);
+  const done = !fragment.hasAttribute("data-pending");
+  const free = document.activeElement === null || document.activeElement === document.body;
+  if (done && free && !fragment.querySelector("[autofocus]") && scanBox()) scanBox().focus({ preventScroll: true });
+});
+
+document.addEventListener("htmx:afterRequest", (event) => {
+  if (event.detail.successful) showStrip(null);
+});
+
+document.addEventListener("htmx:sendError", () => showStrip(navigator.onLine ? "unreachable" : "offline"));
+
+document.addEventListener("htmx:responseError", (event) => {
+  if (event.detail.xhr.status >= 500) showStrip("unreachable");
+  else location.reload();
+});
+
+// ---- First things first: errors before fields
+
+document.querySelector("[data-errors]")?.focus();
