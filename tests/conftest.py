@@ -1,0 +1,187 @@
+"""Who and what the tests are about: two merchants, their people, a connection each, and the real sandbox.
+
+Alice is cashier at Bäckerei Jung, Olivia its owner; Ben is cashier at Kauri Books; Mallory works nowhere.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from http.client import HTTPConnection
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+from django.test import Client
+
+from tests import environment
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_blocker: Any) -> None:
+    """The database was made empty when the run began; bring it to this version as a release does."""
+    from portal.merchants import vault
+
+    vault.create_ring(settings.SEALING_KEYS.parent)
+    with django_db_blocker.unblock():
+        call_command("release", verbosity=0)
+    call_command("collectstatic", interactive=False, verbosity=0)
+
+
+class Sandbox:
+    """The imitated providers, as a test talks to them."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def call(self, method: str, path: str, body: object = None) -> Any:
+        parts = urlsplit(self.url)
+        connection = HTTPConnection(str(parts.hostname), parts.port, timeout=10)
+        connection.request(method, path, json.dumps(body), {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        assert answer.status < 300, f"{method} {path}: {answer.status} {text}"
+        return json.loads(text) if text else None
+
+    def credentials(self, provider: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.call("GET", "/_sandbox/credentials")[provider]
+        return found
+
+    def arm(self, kind: str, **fault: object) -> None:
+        self.call("POST", "/_sandbox/faults", {"provider": "cardinquiry", "kind": kind, "times": 1, **fault})
+
+    def reset(self) -> None:
+        self.call("DELETE", "/_sandbox/state")
+
+
+@pytest.fixture(scope="session")
+def _sandbox_server() -> Iterator[str]:
+    port = urlsplit(settings.SANDBOX_URL).port
+    assert port
+    server = environment.start_sandbox(port, environment.VAR / "sandbox")
+    yield settings.SANDBOX_URL
+    server.terminate()
+    server.wait()
+
+
+@pytest.fixture
+def sandbox(_sandbox_server: str) -> Sandbox:
+    """The sandbox, as new."""
+    found = Sandbox(_sandbox_server)
+    found.reset()
+    return found
+
+
+def make_merchant(slug: str, name: str, *, currency: str, time_zone: str) -> Any:
+    from portal.merchants.models import Merchant
+
+    return Merchant.objects.create(slug=slug, name=name, currency=currency, time_zone=time_zone)
+
+
+def make_person(name: str, *memberships: tuple[Any, str]) -> Any:
+    """A person called `name` (address name@example.com, password 'open sesame') with roles at merchants."""
+    from portal.merchants.models import Member, Person
+
+    person = Person.objects.create_user(f"{name.lower()}@example.com", "open sesame", name=name)
+    for merchant, role in memberships:
+        Member.objects.create(merchant=merchant, person=person, role=role)
+    return person
+
+
+def make_connection(merchant: Any, *, api_key: str = "no-key", base_url: str = "", **options: object) -> Any:
+    from portal.connectors import PROVIDERS
+    from portal.merchants import connections
+    from portal.merchants.models import Connection, Environment
+
+    connection = Connection(
+        merchant=merchant, provider="cardinquiry", name="CardInquiry", environment=Environment.SANDBOX
+    )
+    connection.options = PROVIDERS["cardinquiry"].Settings.options(
+        {
+            "base_url": base_url or f"{settings.SANDBOX_URL}/cardinquiry",
+            "currency": merchant.currency,
+            **options,
+        }
+    )
+    connections.seal_secrets(connection, {"api_key": api_key})
+    connection.save()
+    return connection
+
+
+@pytest.fixture
+def everything(db: None) -> Iterator[None]:
+    """A context in which a test may arrange rows of any merchant."""
+    from portal.merchants import tenancy
+
+    with tenancy.every_merchant("a test arranges its rows"):
+        yield
+
+
+Arrange = Callable[[], AbstractContextManager[None]]
+
+
+@pytest.fixture
+def arrange(db: None) -> Arrange:
+    """`with arrange(): …` opens every merchant's rows for a moment."""
+    from portal.merchants import tenancy
+
+    return lambda: tenancy.every_merchant("a test arranges its rows")
+
+
+@pytest.fixture
+def jung(arrange: Arrange) -> Any:
+    with arrange():
+        return make_merchant("baeckerei-jung", "Bäckerei Jung", currency="EUR", time_zone="Europe/Berlin")
+
+
+@pytest.fixture
+def kauri(arrange: Arrange) -> Any:
+    with arrange():
+        return make_merchant("kauri-books", "Kauri Books", currency="NZD", time_zone="Pacific/Auckland")
+
+
+@pytest.fixture
+def alice(arrange: Arrange, jung: Any) -> Any:
+    with arrange():
+        return make_person("Alice", (jung, "cashier"))
+
+
+@pytest.fixture
+def olivia(arrange: Arrange, jung: Any) -> Any:
+    with arrange():
+        return make_person("Olivia", (jung, "owner"))
+
+
+@pytest.fixture
+def ben(arrange: Arrange, kauri: Any) -> Any:
+    with arrange():
+        return make_person("Ben", (kauri, "cashier"))
+
+
+@pytest.fixture
+def mallory(arrange: Arrange) -> Any:
+    with arrange():
+        return make_person("Mallory")
+
+
+@pytest.fixture
+def connection(arrange: Arrange, jung: Any, sandbox: Sandbox) -> Any:
+    """Jung's connection to the sandbox, with its real key."""
+    with arrange():
+        return make_connection(jung, api_key=sandbox.credentials("cardinquiry")["api_key"])
+
+
+SignIn = Callable[[Any], Client]
+
+
+@pytest.fixture
+def signed_in() -> SignIn:
+    """`signed_in(alice)`: a browser's session of hers."""
+
+    def sign_in(person: Any) -> Client:
+        client = Client(HTTP_HOST="localhost")
+        client.force_login(person)
+        return client
+
+    return sign_in

@@ -1,0 +1,275 @@
+"""The vocabulary: strict JSON, failures that keep secrets, settings that say what is wrong."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from portal.connectors import fields
+from portal.connectors.base import (
+    BadNumber,
+    BalanceRequest,
+    CardStatus,
+    ClientContext,
+    Declined,
+    Failure,
+    Misconfigured,
+    Reading,
+    Reason,
+    SettingsError,
+    Unclear,
+    Unreachable,
+    Unsupported,
+    read_json,
+    secret_names,
+)
+
+# ---- JSON --------------------------------------------------------------------------------------------------
+
+
+def test_numbers_are_read_as_whole_or_decimal_and_never_as_float():
+    assert read_json(b'[1, 19.99, 1e2, -0.0, "\\u00e4"]') == [
+        1,
+        Decimal("19.99"),
+        Decimal("1E+2"),
+        Decimal("-0.0"),
+        "ä",
+    ]
+    for number in (b"1", b"19.99", b"1e2", b"-0.0"):
+        assert not isinstance(read_json(number), float)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<!doctype html>",
+        b'{"a": 1',
+        b'{"a": 1} {}',
+        b"\xef\xbb\xbf{}",
+        '{"a": "ä"}'.encode("latin-1"),
+        '{"a": 1}'.encode("utf-16"),
+        b'{"a": 1, "a": 1}',
+        b'{"x": {"a": 1, "\\u0061": 2}}',
+        b'{"a": NaN}',
+        b'{"a": Infinity}',
+        b'{"a": -Infinity}',
+        b'{"a": "\\ud800"}',
+        b'{"\\udfff": 1}',
+        b'["\\ud800"]',
+        b"[" * 10_000 + b"]" * 10_000,
+        b'{"a":' * 10_000 + b"1" + b"}" * 10_000,
+        b"9" * 5_000,
+        b"1." + b"9" * 5_000,
+        b"1e99999999999999999999",
+        b"'a'",
+        b"\0{}",
+    ],
+    ids=lambda body: repr(body[:16]),
+)
+def test_a_body_two_readers_could_read_differently_is_unreadable(body):
+    with pytest.raises(Unclear) as caught:
+        read_json(body)
+
+    assert caught.value.reason is Reason.UNREADABLE
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_read_or_unclear(body):
+    with suppress(Unclear):
+        read_json(body)
+
+
+# ---- Failures ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [Declined, Misconfigured, Unreachable, Unclear, Unsupported])
+def test_a_failure_says_its_reason_and_nothing_foreign(kind):
+    failure = kind(reason=Reason.REFUSED, provider_text="card 4711 unknown", trace="trace 4711")
+
+    assert isinstance(failure, Failure)
+    assert (str(failure), failure.provider_text, failure.trace) == (
+        "refused",
+        "card 4711 unknown",
+        "trace 4711",
+    )
+    assert "4711" not in repr(failure)
+
+
+def test_the_provider_s_text_is_cleaned_and_cut():
+    failure = Declined(reason=Reason.REFUSED, provider_text="a\0\u202eb" + "x" * 1_000_000, trace="t\r\nu")
+
+    assert failure.provider_text == "ab" + "x" * 498
+    assert failure.trace == "t u"
+
+
+@pytest.mark.parametrize(("asked", "kept"), [(30, 30), (0, 1), (-5, 1), (3600, 3600), (10**9, 3600), (None, None)])
+def test_a_wait_is_clamped(asked, kept):
+    assert Declined(reason=Reason.THROTTLED, retry_after=asked).retry_after == kept
+
+
+# ---- Requests and readings ---------------------------------------------------------------------------------
+
+
+def test_a_request_shows_neither_card_nor_browser():
+    client = ClientContext("198.51.100.7", (("User-Agent", "canary"),))
+    shown = repr(BalanceRequest(number="canary", pin="canary", client=client)) + repr(client)
+
+    assert "canary" not in shown
+    assert "198.51" not in shown
+
+
+def test_a_reading_does_not_show_its_token():
+    assert "canary" not in repr(Reading(status=CardStatus.USABLE, usage_token="canary"))
+
+
+@pytest.mark.parametrize(
+    "both",
+    [
+        {"expires": date(2027, 1, 1), "expires_at": datetime(2027, 1, 1, tzinfo=UTC)},
+        {"expires": datetime(2027, 1, 1, tzinfo=UTC)},
+    ],
+)
+def test_a_card_expires_after_a_day_or_at_a_moment(both):
+    with pytest.raises(ValueError, match="not both"):
+        Reading(status=CardStatus.USABLE, **both)
+
+
+def test_a_bad_number_is_a_sentence_that_can_be_translated():
+    bad = BadNumber("Type at least %(count)d characters.", count=5)
+
+    assert (str(bad), bad.message % bad.values) == ("Type at least 5 characters.",) * 2
+
+
+# ---- Settings ----------------------------------------------------------------------------------------------
+
+
+def shout(value):
+    if value == "whisper":
+        raise fields.Refused("Speak up.", reason=Reason.WRONG_KEY)
+    return value.upper()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample(fields.Settings):
+    base_url: str = fields.address(label="Address")
+    key: str = fields.secret(label="Key", maximum=8)
+    name: str = fields.text(label="Name", check=shout, maximum=8)
+    note: str = fields.text(label="Note", default="")
+    mode: str = fields.choice(label="Mode", choices=(("a", "A"), ("b", "B")), default="a")
+    many: int = fields.number(label="Many", minimum=4, maximum=40, default=5)
+    loud: bool = fields.switch(label="Loud", default=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Switched(fields.Settings):
+    many: int = fields.number(label="Many", minimum=4, maximum=40, default=5)
+    on: bool = fields.switch(label="On", default=True)
+
+
+GOOD = {"base_url": "https://a.example/", "key": " s3cret ", "name": " bell "}
+
+
+def test_settings_are_tidied_and_completed():
+    assert Sample.parse(GOOD) == Sample(
+        base_url="https://a.example", key=" s3cret ", name="BELL", note="", mode="a", many=5, loud=False
+    )
+
+
+def test_a_form_s_texts_become_the_right_types():
+    parsed = Sample.parse(GOOD | {"many": " 12 ", "loud": "on", "mode": "b"})
+
+    assert (parsed.many, parsed.loud, parsed.mode) == (12, True, "b")
+
+
+def test_an_empty_box_takes_the_default_and_an_empty_switch_is_off():
+    parsed = Switched.parse({"many": "", "on": ""})
+
+    assert (parsed.many, parsed.on) == (5, False)
+
+
+def test_settings_do_not_show_their_secrets():
+    assert "s3cret" not in repr(Sample.parse(GOOD))
+    assert secret_names(Sample) == {"key"}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"base_url": None},
+        {"base_url": "ftp://a.example"},
+        {"base_url": "https://"},
+        {"base_url": "https://a.example/?token=1"},
+        {"base_url": "https://a.example/#x"},
+        {"base_url": "https://u@a.example"},
+        {"base_url": "https://a.example:99999"},
+        {"base_url": "https://a.exam\tple"},
+        {"base_url": "https://a.example\\b"},
+        {"base_url": "https://[::1"},
+        {"key": ""},
+        {"key": "123456789"},
+        {"key": 5},
+        {"name": "   "},
+        {"name": "123456789"},
+        {"name": "whisper"},
+        {"mode": "c"},
+        {"many": 3},
+        {"many": 41},
+        {"many": True},
+        {"many": 5.0},
+        {"many": "٥"},
+        {"many": "five"},
+        {"loud": "maybe"},
+        {"loud": 1},
+        {"nonsense": "x"},
+    ],
+    ids=repr,
+)
+def test_each_wrong_setting_gets_its_sentence(wrong):
+    with pytest.raises(SettingsError) as caught:
+        Sample.parse(GOOD | wrong)
+
+    (name,) = wrong
+    assert caught.value.errors.keys() == {name}
+    assert caught.value.errors[name].endswith(".")
+    assert "s3cret" not in str(caught.value) + repr(caught.value)
+
+
+def test_all_wrong_settings_are_named_at_once():
+    with pytest.raises(SettingsError) as caught:
+        Sample.parse({"many": 1})
+
+    assert caught.value.errors.keys() == {"base_url", "key", "name", "many"}
+
+
+def test_a_check_s_reason_is_kept():
+    with pytest.raises(SettingsError) as caught:
+        Sample.parse(GOOD | {"name": "whisper"})
+
+    assert caught.value.reason is Reason.WRONG_KEY
+
+
+def test_the_options_are_the_settings_without_secrets():
+    assert Sample.options(GOOD) == {
+        "base_url": "https://a.example",
+        "name": "BELL",
+        "note": "",
+        "mode": "a",
+        "many": 5,
+        "loud": False,
+    }
+    assert Sample.options({name: value for name, value in GOOD.items() if name != "key"}) == Sample.options(GOOD)
+
+
+def test_a_form_can_be_made_from_the_declaration():
+    declared = Sample.declared()
+
+    assert list(declared) == ["base_url", "key", "name", "note", "mode", "many", "loud"]
+    assert [field.kind for field in declared.values()] == [
+        *("address", "secret", "text", "text", "choice", "number", "switch")
+    ]
+    assert {name for name, field in declared.items() if field.required} == {"base_url", "key", "name"}

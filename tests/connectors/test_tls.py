@@ -1,0 +1,167 @@
+"""The connection itself: who the other side must prove to be, and that nothing is sent before it has."""
+
+import datetime
+import ipaddress
+import ssl
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from portal.connectors.base import Reason, Unreachable
+from portal.connectors.http import HttpRequest, Wire
+from tests.connectors.servers import Server, answering, hanging_up_after, response
+
+NAME = "cards.example.com"
+NOW = datetime.datetime.now(datetime.UTC)
+
+
+class Issuer:
+    """A certificate authority for one test run."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test issuer")])
+        certificate = self._sign(self.name, self.key, x509.BasicConstraints(ca=True, path_length=None))
+        self.ca_file = str(folder / "ca.pem")
+        (folder / "ca.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+
+    def server_context(self, *names, expired=False):
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Server")])
+        certificate = self._sign(subject, key, x509.SubjectAlternativeName(names), expired=expired)
+        path = self.folder / f"{certificate.serial_number}.pem"
+        path.write_bytes(
+            certificate.public_bytes(serialization.Encoding.PEM)
+            + key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(path)
+        return context
+
+    def _sign(self, subject, key, extension, *, expired=False):
+        until = NOW - datetime.timedelta(days=1) if expired else NOW + datetime.timedelta(days=1)
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self.name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(NOW - datetime.timedelta(days=2))
+            .not_valid_after(until)
+            .add_extension(extension, critical=False)
+            .sign(self.key, hashes.SHA256())
+        )
+
+
+@pytest.fixture(scope="module")
+def issuer(tmp_path_factory):
+    return Issuer(tmp_path_factory.mktemp("tls"))
+
+
+def call(server: Server, *, ca_file, connect=2.0, deadline=5.0):
+    """Asks for NAME, which resolves to the server on this machine."""
+    origin = f"https://{NAME}:{server.port}"
+    wire = Wire(allow=[origin], ca_file=ca_file, resolve=lambda host, port: ["127.0.0.1"])
+    try:
+        return wire.exchange(
+            HttpRequest(method="GET", url=f"{origin}/"),
+            secrets={},
+            deadline=deadline,
+            connect_timeout=connect,
+            moves_value=False,
+            on_exchange=lambda exchange: None,
+        )
+    finally:
+        wire.close()
+
+
+def test_a_certificate_of_a_known_issuer_for_the_right_name_is_accepted(serve, issuer):
+    context = issuer.server_context(x509.DNSName(NAME))
+    asked_for = []
+    context.sni_callback = lambda sock, name, context: asked_for.append(name)
+    server = serve(answering(response(b"1")), tls=context)
+
+    assert call(server, ca_file=issuer.ca_file).body == b"1"
+    assert asked_for == [NAME]
+
+
+def tls_1_1(context):
+    context.minimum_version = ssl.TLSVersion.TLSv1
+    context.maximum_version = ssl.TLSVersion.TLSv1_1
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    return context
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
+@pytest.mark.parametrize(
+    ("make", "trusted"),
+    [
+        pytest.param(lambda issuer: issuer.server_context(x509.DNSName("other.example.com")), True, id="wrong host"),
+        pytest.param(
+            lambda issuer: issuer.server_context(x509.IPAddress(ipaddress.ip_address("127.0.0.1"))),
+            True,
+            id="for the address only",
+        ),
+        pytest.param(lambda issuer: issuer.server_context(x509.DNSName(NAME), expired=True), True, id="expired"),
+        pytest.param(lambda issuer: issuer.server_context(x509.DNSName(NAME)), False, id="unknown issuer"),
+        pytest.param(lambda issuer: tls_1_1(issuer.server_context(x509.DNSName(NAME))), True, id="TLS 1.1 at most"),
+    ],
+)
+def test_an_untrustworthy_connection_is_unreachable_and_nothing_is_sent(serve, issuer, make, trusted):
+    server = serve(answering(response()), tls=make(issuer))
+
+    with pytest.raises(Unreachable) as caught:
+        call(server, ca_file=issuer.ca_file if trusted else None)
+
+    assert caught.value.reason is Reason.CERTIFICATE
+    assert server.requests == []
+
+
+def silent(server: Server, connection) -> None:
+    server.over.wait(5)
+
+
+def dripping_hello(server: Server, connection) -> None:
+    connection.recv(65536)
+    connection.sendall(b"\x16\x03\x03\x40\x00")  # a handshake record of 16 KiB to come
+    while not server.over.wait(0.02):
+        connection.sendall(b"\0")
+
+
+@pytest.mark.parametrize(
+    "manners",
+    [
+        pytest.param(hanging_up_after(), id="hangs up"),
+        pytest.param(silent, id="says nothing"),
+        pytest.param(dripping_hello, id="drips"),
+        pytest.param(answering(response()), id="speaks plain HTTP"),
+    ],
+)
+def test_a_handshake_that_does_not_come_about_is_unreachable(serve, issuer, manners):
+    server = serve(manners)
+
+    with pytest.raises(Unreachable) as caught:
+        call(server, ca_file=issuer.ca_file, connect=0.3)
+
+    assert caught.value.reason is Reason.UNREACHABLE
+
+
+def test_a_dripping_answer_over_tls_ends_at_the_deadline(serve, issuer):
+    from portal.connectors.base import Unclear
+    from tests.connectors.servers import dripping
+
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
+    server = serve(dripping(head, b" "), tls=issuer.server_context(x509.DNSName(NAME)))
+
+    with pytest.raises(Unclear) as caught:
+        call(server, ca_file=issuer.ca_file, deadline=0.4)
+
+    assert caught.value.reason is Reason.TIMEOUT

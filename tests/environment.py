@@ -1,0 +1,90 @@
+"""The environment tests run in: real PostgreSQL and the real sandbox server, on ports of their own.
+
+Loaded before pytest-django (see pyproject.toml), because the settings read the environment once, when imported.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+
+from portal import services
+
+ROOT = Path(__file__).resolve().parent.parent
+VAR = Path(os.environ.get("TEST_VAR", ROOT / "var" / "test"))
+
+_running: list[services.Postgres] = []
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(args: list[str]) -> None:
+    """Start the database; tests that need none say `-p no:django`."""
+    if "no:django" in args:
+        return
+    try:
+        postgres = services.start_postgres(VAR)
+    except services.CannotStart as reason:
+        raise pytest.UsageError(str(reason)) from None
+    _running.append(postgres)
+    app_url, owner_url = postgres.create_database("tests")
+    port = free_port()
+    os.environ.update(
+        DATABASE_URL=app_url,
+        DATABASE_OWNER_URL=owner_url,
+        CELERY_BROKER_URL=services.local_broker(VAR),
+        SECRET_KEY="tests",
+        PUBLIC_URL="http://localhost:8000",
+        SEALING_KEYS=str(VAR / "keyring" / "sealing.json"),
+        OPENING_KEYS=str(VAR / "keyring" / "opening.json"),
+        SANDBOX_URL=f"http://127.0.0.1:{port}",
+        VAR=str(VAR),
+    )
+
+
+def pytest_configure() -> None:
+    """Tests sign in hundreds of times; a slow hash would be most of their time."""
+    if _running:
+        from django.conf import settings
+
+        settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+def pytest_unconfigure() -> None:
+    """Stop what was started."""
+    while _running:
+        _running.pop().stop()
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def start_sandbox(port: int, store: Path) -> subprocess.Popen[bytes]:
+    """The sandbox server as a process of its own, answering."""
+    shutil.rmtree(store, ignore_errors=True)
+    server = subprocess.Popen(
+        [sys.executable, "-m", "portal.sandboxes", "--port", str(port), "--store", str(store)],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            probe = HTTPConnection("127.0.0.1", port, timeout=1)
+            probe.request("GET", "/_sandbox/credentials")
+            if probe.getresponse().status == 200:
+                return server
+        except OSError:
+            time.sleep(0.05)
+    server.kill()
+    raise RuntimeError("The sandbox server did not start.")

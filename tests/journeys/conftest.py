@@ -1,0 +1,134 @@
+"""Everything Tillside is, running as `make run` runs it, and a real browser in front of it."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+
+from portal import services
+from portal.running.stack import Stack
+from tests.environment import VAR, free_port
+
+PASSWORD = "look-around-2026"
+CHROMIUM_SWITCHES = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """Web, workers, beat, broker, database and sandbox with the demo's people, on ports of their own."""
+    running = Stack(
+        var=VAR.parent / "journeys",
+        port=free_port(),
+        sandbox_port=free_port(),
+        env={"SWEEP_SECONDS": "1"},
+    )
+    running.start()
+    yield running
+    running.erase()
+    shutil.rmtree(running.var, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    """The system's Chromium."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        missing = services.Missing("chromium is not installed: apt-get install chromium")
+        if os.environ.get("REQUIRE_ALL") == "1":
+            raise missing
+        pytest.skip(str(missing))
+    running = playwright.chromium.launch(executable_path=found, args=CHROMIUM_SWITCHES)
+    yield running
+    running.close()
+
+
+class Visitor:
+    """A person at a browser. Each method is one action; what the browser complains about is kept."""
+
+    def __init__(self, page: Page, stack: Stack) -> None:
+        self.page, self.stack = page, stack
+        self.actions = 0
+        self.complaints: list[str] = []
+        page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
+        page.on("console", lambda said: self._heard(said.type, said.text))
+
+    def _heard(self, kind: str, text: str) -> None:
+        # The browser also reports each answer of 4xx here; those are looked at by the journeys themselves.
+        if kind in ("error", "warning") and "Failed to load resource" not in text:
+            self.complaints.append(f"{kind}: {text}")
+
+    def opens(self, path: str) -> None:
+        self.actions += 1
+        self.page.goto(self.stack.url + path)
+
+    def types(self, label: str, text: str) -> None:
+        self.actions += 1
+        self.page.get_by_label(label, exact=True).fill(text)
+
+    def presses(self, key: str) -> None:
+        self.actions += 1
+        self.page.keyboard.press(key)
+
+    def clicks(self, name: str, role: str = "button") -> None:
+        self.actions += 1
+        self.page.get_by_role(role, name=name).click()  # type: ignore[arg-type]
+
+    def sees(self, text: str, *, within: float = 10) -> None:
+        self.page.get_by_text(text).filter(visible=True).first.wait_for(timeout=within * 1000)
+
+    def signs_in(self, who: str) -> None:
+        self.opens("/")
+        self.types("Email", f"{who}@example.com")
+        self.types("Password", PASSWORD)
+        self.presses("Enter")
+        self.page.wait_for_url("**/m/**")
+
+    def looks_up(self, number: str, pin: str = "1234") -> None:
+        self.types("Card number", number)
+        self.presses("Enter")
+        self.types("Password of the card", pin)
+        self.presses("Enter")
+
+    def finds_no_barrier(self) -> None:
+        """axe, over the page as it stands: WCAG 2.2 A and AA."""
+        tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+        found = Axe().run(self.page, options={"runOnly": tags, "resultTypes": ["violations"]})
+        assert found.violations_count == 0, found.generate_report()
+
+    def has_no_sideways_scroll(self) -> None:
+        wide, seen = self.page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+        assert wide <= seen, f"{self.page.url} is {wide} px wide on a screen of {seen}"
+
+
+@pytest.fixture
+def visitor(browser: Browser, stack: Stack, request: pytest.FixtureRequest) -> Iterator[Visitor]:
+    """A new visitor; `@pytest.mark.parametrize("visitor", [{…}], indirect=True)` chooses the browser's traits."""
+    traits = {"viewport": {"width": 1280, "height": 800}, **getattr(request, "param", {})}
+    context = browser.new_context(**traits)
+    person = Visitor(context.new_page(), stack)
+    yield person
+    complaints = person.complaints
+    context.close()
+    assert complaints == [], "the browser complained"
+
+
+def logs(stack: Stack) -> dict[str, str]:
+    """What every process wrote, by file."""
+    return {path.name: path.read_text(errors="replace") for path in Path(stack.var, "log").iterdir()}

@@ -1,0 +1,33 @@
+"""One table decides who may do what."""
+
+import pytest
+
+from portal.merchants.roles import TABLE, Permission, Role, may, who_can
+
+
+@pytest.mark.parametrize("permission", Permission)
+def test_every_permission_stands_in_the_table_and_is_for_an_owner(permission):
+    assert permission in TABLE
+    assert may(Role.OWNER, permission)
+
+
+@pytest.mark.parametrize(
+    ("role", "allowed"),
+    [
+        (Role.CASHIER, {Permission.SEE_DESK, Permission.LOOK_UP_CARDS}),
+        (Role.MARKETING, {Permission.SEE_DESK}),
+        (Role.READ_ONLY, {Permission.SEE_DESK, Permission.SEE_SETTINGS}),
+        (Role.ACCOUNTANT, {Permission.SEE_DESK, Permission.SEE_SETTINGS}),
+        (Role.MANAGER, set(Permission)),
+    ],
+)
+def test_each_role_holds_exactly_these(role, allowed):
+    assert {permission for permission in Permission if may(role, permission)} == allowed
+
+
+def test_a_role_nobody_knows_holds_nothing():
+    assert not any(may("emperor", permission) for permission in Permission)
+
+
+def test_a_refusal_names_the_roles_that_can():
+    assert who_can(Permission.LOOK_UP_CARDS) == "Looking up cards is for Owner, Manager and Cashier."
