@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from portal.connectors.base import ClientContext
+from portal.connectors.browser import forwardable
 
 Respond = Callable[[HttpRequest], HttpResponse]
 
@@ -81,6 +82,17 @@ def security_headers(get_response: Respond) -> Respond:
     return middleware
 
 
+def healthz(get_response: Respond) -> Respond:
+    """Answer /healthz first of all: this process is alive, whatever host, session or database say."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        if request.path == "/healthz":
+            return HttpResponse("ok", content_type="text/plain")
+        return get_response(request)
+
+    return middleware
+
+
 def refuse_unreadable(get_response: Respond) -> Respond:
     """Answer 400 to a NUL byte or to bytes that are no UTF-8, in the path, the query, a form, a header or a cookie.
 
@@ -134,27 +146,17 @@ def client_address(request: HttpRequest) -> str | None:
         return None
 
 
-# Ours alone: a session at our site is nothing a card company needs to see.
-_NOT_PASSED_ON = frozenset(
-    "cookie authorization proxy-authorization x-csrftoken x-csrf-token forwarded x-real-ip x-request-id host connection"
-    " content-length content-type transfer-encoding origin referer".split()
-)
-
-
 def client_context(request: HttpRequest) -> ClientContext | None:
     """Browser and address of who asks, which a provider may want to tell people from machines.
 
-    Our own cookies, tokens and inner headers are left out. None where the address cannot be told.
+    Our own cookies, tokens and inner headers are left out here already, so that they are not even stored sealed. None
+    where the address cannot be told.
     """
     address = client_address(request)
     if address is None:
         return None
-    headers = tuple(
-        (name, value)
-        for name, value in request.headers.items()
-        if name.lower() not in _NOT_PASSED_ON and not name.lower().startswith(("x-forwarded", "hx-"))
-    )
-    return ClientContext(address=address, headers=headers)
+    everything = ClientContext(address=address, headers=tuple(request.headers.items()))
+    return ClientContext(address=address, headers=tuple(forwardable(everything)))
 
 
 def page(request: HttpRequest) -> dict[str, object]:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from portal.running import BASE, CannotStart
+from portal.running import BASE, CannotStart, processes
 from portal.running.stack import Stack
 
 GLANCE_SECONDS = 0.3  # how soon a process that died is noticed
@@ -23,20 +23,16 @@ class Leave:
     """Ctrl-C, a closed terminal, `kill`: the first stops everything, a second one does not wait for it."""
 
     def __init__(self) -> None:
-        self.asked = False
         self.stack: Stack | None = None
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in processes.ENDING:
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup means it
                 signal.signal(number, self._called)
 
     def _called(self, number: int, frame: FrameType | None) -> None:
-        if not self.asked:
-            self.asked = True
-            with suppress(OSError):
-                os.write(1, "\nStopping …\n".encode())  # print may be what was interrupted
-            raise KeyboardInterrupt
-        if self.stack is not None:
+        if self.stack is not None and self.stack.is_stopping:
             self.stack.hurry()
+        else:
+            raise KeyboardInterrupt
 
 
 def main(env: Mapping[str, str]) -> int:
@@ -50,8 +46,10 @@ def main(env: Mapping[str, str]) -> int:
             while True:
                 stack.watch()
                 time.sleep(GLANCE_SECONDS)
+        except KeyboardInterrupt:
+            _say("\nStopping …")
+            raise
         finally:
-            leave.asked = True  # whatever comes now must not interrupt the stopping
             stack.stop()
     except KeyboardInterrupt:
         _say("Everything is stopped.")

@@ -65,7 +65,15 @@ def env_database(name: str, *, pool: int) -> dict[str, object]:
         from portal.merchants import tenancy
 
         # `reset` runs whenever a connection goes back: no context outlives its request on a shared connection.
-        options["pool"] = {"min_size": 1, "max_size": pool, "reset": tenancy.forget, "timeout": 10}
+        # The pool waits longer with every failed attempt; giving up after 3 s makes the next request try afresh, so
+        # that a database that comes back is used at once.
+        options["pool"] = {
+            "min_size": 1,
+            "max_size": pool,
+            "reset": tenancy.forget,
+            "timeout": 5,
+            "reconnect_timeout": 3,
+        }
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": found.get("dbname", ""),
@@ -113,6 +121,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "portal.middleware.healthz",
     "portal.middleware.request_id",
     "portal.middleware.security_headers",
     "django.middleware.security.SecurityMiddleware",

@@ -8,9 +8,10 @@ from portal.desk import views as desk
 from portal.ledger import views as ledger
 from portal.merchants import views as merchants
 
+handler500 = "portal.desk.views.broken"
+
 urlpatterns = [
     path("", merchants.start, name="start"),
-    path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("accounts/login/", account.login, name="account_login"),
     path("accounts/logout/", account.logout, name="account_logout"),

@@ -28,6 +28,8 @@ WITHHELD = (
     "true-client-ip",
     "remote-",
     "hx-",
+    "referer",  # addresses of our pages
+    "origin",
 )
 MOST_HEADERS = 40
 MOST_HEADER_BYTES = 8 * 1024

@@ -194,9 +194,13 @@ def _tidy_address(url: str) -> str:
         raise Refused(sentence)
     try:
         parts = urlsplit(url)
-        _ = parts.port  # reading it is what checks it
-    except ValueError:
+        port = "" if parts.port is None else f":{parts.port}"
+        host = parts.hostname or ""
+        # Kept as it will be sent: a host with letters beyond ASCII in its international form.
+        host = host if host.isascii() else host.encode("idna").decode()
+    except ValueError:  # a port or host that is none
         raise Refused(sentence) from None
-    if not parts.hostname:
+    if not host:
         raise Refused(sentence)
-    return url.rstrip("/")
+    host = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{host}{port}{parts.path}".rstrip("/")

@@ -86,7 +86,7 @@ class Wire:
         self._value_idle = value_idle
         self._max_idle = max_idle
         self._watchdog = Watchdog()
-        self._lines = Lines(watchdog=self._watchdog, tls=tls_context(ca_file), max_idle=max_idle)
+        self._lines = Lines(tls=tls_context(ca_file), max_idle=max_idle)
 
     def close(self) -> None:
         """Closes idle connections and ends the watchdog. For tests and for the end of a process."""
@@ -184,8 +184,7 @@ class Wire:
 def _send_and_read(line: Line, request: HttpRequest, progress: Progress, left: float) -> None:
     parts = urlsplit(request.url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    host = parts.netloc.lower()
-    headers = {"Host": host, "User-Agent": "Tillside", "Accept-Encoding": "identity", **request.headers}
+    headers = {"User-Agent": "Tillside", "Accept-Encoding": "identity", **request.headers}
     body = request.body or (None if request.method in {"GET", "HEAD", "DELETE"} else b"")
     line.http.timeout = left
     line.http.request(request.method, target, body=body, headers=headers, preload_content=False, decode_content=False)

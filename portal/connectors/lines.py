@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 
-from urllib3.connection import HTTPConnection
+from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from portal.connectors.addresses import Checked
 from portal.connectors.failures import Reason, Unreachable
@@ -105,8 +105,7 @@ class Lines:
     """The idle connections of one process, by checked address; safe for any number of threads. `max_idle`
     seconds."""
 
-    def __init__(self, *, watchdog: Watchdog, tls: ssl.SSLContext, max_idle: float) -> None:
-        self._watchdog = watchdog
+    def __init__(self, *, tls: ssl.SSLContext, max_idle: float) -> None:
         self._tls = tls
         self._max_idle = max_idle
         self._lock = threading.Lock()
@@ -162,8 +161,8 @@ class Lines:
             except OSError:
                 continue  # nothing was sent: the next address of the same name may be tried
             return self._secure(sock, checked, address, ends)
-        # `from None`, here and below: one sentence for every way of not connecting, so that addresses typed
-        # by merchants cannot be used to explore a network.
+        # One word for every way of not connecting, so that addresses typed by merchants cannot be used to
+        # explore a network.
         raise Unreachable(reason=Reason.UNREACHABLE)
 
     def _secure(self, sock: socket.socket, checked: Checked, address: str, ends: float) -> Line:
@@ -171,15 +170,16 @@ class Lines:
         handle = sock.dup()
         try:
             if checked.scheme == "https":
+                # For a handshake this is a limit to all of it, not to each read.
                 sock.settimeout(max(ends - time.monotonic(), 0.001))
-                with self._watchdog.over(handle, ends):
-                    # The name, not the address, goes into SNI and is compared with the certificate.
-                    sock = self._tls.wrap_socket(sock, server_hostname=checked.host)
+                # The name, not the address, goes into SNI and is compared with the certificate.
+                sock = self._tls.wrap_socket(sock, server_hostname=checked.host)
         except OSError as error:
             sock.close()
             handle.close()
             raise Unreachable(reason=_handshake_reason(error)) from None
-        http = HTTPConnection(checked.host, checked.port)
+        # The classes differ only in their usual port, which the Host header leaves out.
+        http = (HTTPSConnection if checked.scheme == "https" else HTTPConnection)(checked.host, checked.port)
         http.sock = sock
         http.auto_open = 0  # it must never connect by itself: that would be to the name, unchecked and in the clear
         return Line((checked.scheme, checked.host, address, checked.port), http, handle)

@@ -1,9 +1,10 @@
-"""Whether this process is alive, and whether the whole can serve. For load balancers and supervisors."""
+"""Whether the whole can serve, for load balancers and people on call. That this process is alive says /healthz
+(portal/middleware.py)."""
 
 from datetime import timedelta
 
 from django.db import Error, connection
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 from kombu.exceptions import OperationalError
@@ -16,13 +17,7 @@ STALE = timedelta(seconds=60)
 
 
 @require_safe
-def healthz(request: HttpRequest) -> HttpResponse:
-    """This process answers. Nothing else is asked."""
-    return HttpResponse("ok", content_type="text/plain")
-
-
-@require_safe
-def readyz(request: HttpRequest) -> HttpResponse:
+def readyz(request: HttpRequest) -> JsonResponse:
     """Database, broker and the workers' last real work: 200 when all three are there, else 503 naming what is not."""
     state = {"database": _database(), "broker": _broker()}
     state["workers"] = state["database"] and _workers()

@@ -1,10 +1,15 @@
 """The desk: where staff start, and where a scanned card goes."""
 
+import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.templatetags.static import static
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
@@ -16,7 +21,7 @@ from portal.merchants import connections
 from portal.merchants.access import StaffRequest, member
 from portal.merchants.models import Connection
 from portal.merchants.roles import Permission, may
-from portal.middleware import client_context
+from portal.middleware import client_context, current_request_id
 
 RECENT = 20
 
@@ -102,6 +107,15 @@ def _line(request: StaffRequest, inquiry: Inquiry) -> Line:
         state_label=label,
         balance_text=words.balance_text(inquiry),
     )
+
+
+def broken(request: HttpRequest) -> HttpResponse:
+    """Django's last resort. Stands on nothing that may be what broke: no database, no session, no request context."""
+    away = isinstance(sys.exc_info()[1], OperationalError)
+    words = {"request_id": current_request_id()}
+    with suppress(ValueError):  # no manifest yet: the page reads well without its stylesheet
+        words["stylesheet"] = static("css/tillside.css")
+    return HttpResponse(render_to_string("503.html" if away else "500.html", words), status=503 if away else 500)
 
 
 def form_expired(request: HttpRequest, reason: str = "") -> HttpResponse:

@@ -59,7 +59,10 @@ class ScanForm(NumberForm):
         offered = cast(forms.ChoiceField, self.fields["connection"])
         if len(connections) == 1:
             offered.widget = forms.HiddenInput()
-        offered.choices = [(key, connection.name) for key, connection in self.connections.items()]
+        offered.choices = [
+            (key, f"{connection.name} · {connection.get_environment_display()}")
+            for key, connection in self.connections.items()
+        ]
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data

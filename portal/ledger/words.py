@@ -83,6 +83,7 @@ def view(inquiry: Inquiry, *, next_url: str) -> View:
                 state=inquiry.state,
                 stalled=stalled,
                 spoken=gettext("Nobody is asking at the moment. Your look-up is kept.") if stalled else "",
+                next_url=next_url,
             )
         case State.ANSWERED:
             return _answered(inquiry, next_url)
@@ -167,9 +168,8 @@ def _locale() -> str:
 
 
 def _failure_outcome(inquiry: Inquiry) -> str:
-    return {"unreachable": "not_sent", "declined": "refused", "misconfigured": "refused"}.get(
-        inquiry.failure, "checking"
-    )
+    """The shape beside the words. Never "checking": a look-up that failed is over, and nobody works on it."""
+    return "not_sent" if inquiry.failure == "unreachable" else "refused"
 
 
 _AGAIN = _("Nothing was changed on the card. Scan it again in a moment.")

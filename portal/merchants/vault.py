@@ -82,7 +82,7 @@ def card_index(*, merchant: int, provider: str, number: str) -> bytes:
     key_id = ring["current"]
     key = bytes.fromhex(ring["keys"][key_id])
     message = b"\x00".join([str(merchant).encode(), provider.encode(), number.encode()])
-    return key_id.encode() + b":" + hmac.new(key, message, hashlib.sha256).digest()
+    return b":".join([str(key_id).encode(), hmac.new(key, message, hashlib.sha256).digest()])
 
 
 def create_ring(folder: Path) -> bool:

@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 Child = subprocess.Popen[bytes]
+ENDING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 _PR_SET_PDEATHSIG = 1
 _prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
@@ -43,7 +44,7 @@ def spawn(
     """
     if log.exists() and log.stat().st_size > _LOG_LIMIT:
         log.replace(log.with_name(log.name + ".1"))
-    with log.open("ab") as output:
+    with _undisturbed() as mask, log.open("ab") as output:
         return subprocess.Popen(
             [str(word) for word in argv],
             stdin=subprocess.DEVNULL,
@@ -52,7 +53,7 @@ def spawn(
             env=dict(env),
             cwd=cwd,
             start_new_session=True,
-            preexec_fn=partial(_follow, os.getpid(), farewell),
+            preexec_fn=partial(_follow, os.getpid(), farewell, mask),
             **run_as(account),
         )
 
@@ -139,8 +140,22 @@ def wait_until(condition: Callable[[], bool], seconds: float, *, every: float = 
     return True
 
 
-def _follow(parent: int, farewell: signal.Signals) -> None:
+@contextmanager
+def _undisturbed() -> Iterator[Any]:
+    """A signal while we fork would be lost, or the child with it: hold it until we know the child."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    try:
+        yield mask
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _follow(parent: int, farewell: signal.Signals, mask: Any) -> None:
     """In the child: die with the parent. A change of account undoes it, so subprocess does that first."""
+    for sign in ENDING:
+        if signal.getsignal(sign) != signal.SIG_IGN:  # the parent's handlers are not for us
+            signal.signal(sign, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     if _prctl is not None:
         _prctl(_PR_SET_PDEATHSIG, int(farewell))
         if os.getppid() != parent:  # it died before we asked

@@ -8,6 +8,9 @@ from pathlib import Path
 from portal.running import BASE, CannotStart, processes
 
 DEATHS, WITHIN = 5, 60.0  # so many deaths in so many seconds are no accident
+# When we are killed PostgreSQL goes too: no worker could write down how a call ended, and no page could be made.
+# Web gets gunicorn's sign to hurry, which its own processes obey; a kill would leave them behind for a while.
+FAREWELLS = {"worker": signal.SIGKILL, "bulk": signal.SIGKILL, "web": signal.SIGQUIT}
 
 
 class Program:
@@ -18,8 +21,7 @@ class Program:
         self.child: processes.Child | None = None
         self.deaths: list[float] = []
         self.starts_at: float | None = None  # when it is started again
-        # When we are killed PostgreSQL goes too, and no call could be written down: workers need not linger.
-        self.farewell = signal.SIGKILL if "worker" in argv else signal.SIGTERM
+        self.farewell = FAREWELLS.get(name, signal.SIGTERM)
 
     def start(self, log: Path, env: Mapping[str, str]) -> None:
         self.log, self.starts_at = log, None

@@ -38,7 +38,7 @@ class RunFile:
             raise CannotStart(f"Tillside already runs here (process {pid}), at {where}.") from None
         if earlier:
             left = [processes.Mark(*child) for child in earlier["children"]]
-            processes.end([*left, *processes.carrying(MARK, earlier["token"])])
+            processes.end([*left, *processes.carrying(MARK, earlier["token"])], patience=1)
         shutil.rmtree(self.temporary, ignore_errors=True)
         self.temporary.mkdir(mode=0o700)
         self.note([])

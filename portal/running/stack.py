@@ -56,9 +56,10 @@ class Stack:
         self._programs = {program.name: program for program in self._list()}
         self._wanted: set[str] = set()
         self._run = RunFile(self.var)
-        self._hurried = False
+        self.is_stopping = self._hurried = False
 
     def start(self) -> None:
+        self.is_stopping = self._hurried = False
         self.var.mkdir(parents=True, exist_ok=True)
         (self.var / "log").mkdir(mode=0o700, exist_ok=True)
         services.require_space(self.var)
@@ -86,6 +87,7 @@ class Stack:
 
     def stop(self) -> None:
         """End everything: those who call first, then those who are called, PostgreSQL last."""
+        self.is_stopping = True
         self._wanted.clear()
         self._end("beat", "web", "worker", "bulk")
         self._end("sandbox")

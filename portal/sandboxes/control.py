@@ -99,6 +99,8 @@ def application(providers: Sequence[Provider], board: Switchboard, *, lenient_cl
         after = request.args.get("after", "0")
         if not (after.isascii() and after.isdigit() and len(after) <= 18):
             abort(400, "after must be a number of the journal, or 0.")
+        for provider in providers:
+            board.catch_up(provider)
         lines = [json.dumps(effect) + "\n" for effect in board.store.effects(after=int(after))]
         return Response("".join(lines), content_type="application/x-ndjson")
 

@@ -42,7 +42,10 @@ KEPT = ("journal", "journal_start", "sqlite_sequence")
 
 @dataclass(frozen=True, kw_only=True)
 class Effect:
-    """One thing a provider did, as the journal tells it. Amounts in minor units."""
+    """One thing a provider did, as the journal tells it. Amounts in minor units.
+
+    `original` is the provider's reference of what this one undoes or adds to; only a line that has one names it.
+    """
 
     verb: str
     subject: str
@@ -51,6 +54,13 @@ class Effect:
     amount: int | None = None
     currency: str | None = None
     points: int | None = None
+    original: str | None = None
+
+    def told(self) -> dict[str, Any]:
+        line = asdict(self)
+        if self.original is None:
+            del line["original"]
+        return line
 
 
 class Store:
@@ -107,7 +117,7 @@ class Store:
         """Write what was done, in the transaction that does it."""
         db.executemany(
             "INSERT INTO journal (at, provider, effect) VALUES (?, ?, ?)",
-            [(at.isoformat(), provider, json.dumps(asdict(effect))) for effect in effects],
+            [(at.isoformat(), provider, json.dumps(effect.told())) for effect in effects],
         )
 
     def effects(self, *, after: int) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ class Server:
         self.requests: list[bytes] = []
         self.server_names: list[str | None] = []
         self.connections = 0
+        self.dripped_out = False
         self.over = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -118,7 +119,9 @@ def dripping(sent: bytes, drip: bytes) -> Manners:
     def manners(server: Server, connection: socket.socket) -> None:
         server.read_request(connection)
         connection.sendall(sent)
-        while not server.over.wait(0.02):
+        for _ in range(150):  # an end of its own, so that a test can fail
+            server.over.wait(0.02)
             connection.sendall(drip)
+        server.dripped_out = True
 
     return manners

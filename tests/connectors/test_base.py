@@ -167,7 +167,7 @@ class Sample(fields.Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class Switched(fields.Settings):
-    many: int = fields.number(label="Many", minimum=4, maximum=40, default=5)
+    many: int = fields.number(label="Many", minimum=0, maximum=40, default=5)
     on: bool = fields.switch(label="On", default=True)
 
 
@@ -192,6 +192,24 @@ def test_an_empty_box_takes_the_default_and_an_empty_switch_is_off():
     assert (parsed.many, parsed.on) == (5, False)
 
 
+def test_true_is_no_number():
+    with pytest.raises(SettingsError):
+        Switched.parse({"many": True})
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("HTTPS://Cards.Example.com/Api/", "https://cards.example.com/Api"),
+        ("https://bücher.example/Api", "https://xn--bcher-kva.example/Api"),
+        ("http://127.0.0.1:8100/cardinquiry", "http://127.0.0.1:8100/cardinquiry"),
+        ("http://[::1]:8100", "http://[::1]:8100"),
+    ],
+)
+def test_an_address_is_kept_as_it_will_be_sent(typed, kept):
+    assert Sample.parse(GOOD | {"base_url": typed}).base_url == kept
+
+
 def test_settings_do_not_show_their_secrets():
     assert "s3cret" not in repr(Sample.parse(GOOD))
     assert secret_names(Sample) == {"key"}
@@ -210,6 +228,7 @@ def test_settings_do_not_show_their_secrets():
         {"base_url": "https://a.exam\tple"},
         {"base_url": "https://a.example\\b"},
         {"base_url": "https://[::1"},
+        {"base_url": f"https://{'ä' * 70}.example"},
         {"key": ""},
         {"key": "123456789"},
         {"key": 5},

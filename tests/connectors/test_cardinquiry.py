@@ -645,6 +645,13 @@ def test_an_address_with_anything_but_a_plain_path_is_refused(url):
     assert caught.value.errors.keys() == {"base_url"}
 
 
+def test_an_address_with_a_token_in_it_is_told_apart():
+    with pytest.raises(SettingsError) as caught:
+        Settings.parse(GOOD | {"base_url": "https://cards.example.com/OpenApi_3$R20260101$$token"})
+
+    assert "access token" in caught.value.errors["base_url"]
+
+
 @pytest.mark.parametrize("url", ["https://cards.example.com", "https://cards.example.com/OpenApi2_3,4,5,672"])
 def test_the_vendor_s_addresses_are_taken(url):
     assert Settings.parse(GOOD | {"base_url": url}).base_url == url

@@ -142,6 +142,7 @@ def test_what_breaks_after_connecting_is_unclear(serve, wire_to, manners, reason
 
     assert reason_of(caught) is reason
     assert len(server.requests) == 1
+    assert not server.dripped_out
 
 
 def test_the_largest_answer_allowed_is_read_whole(serve, wire_to):

@@ -2,6 +2,7 @@
 
 import datetime
 import ipaddress
+import socket
 import ssl
 
 import pytest
@@ -10,9 +11,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from portal.connectors.base import Reason, Unreachable
+from portal.connectors.base import Reason, Unclear, Unreachable
 from portal.connectors.http import HttpRequest, Wire
-from tests.connectors.servers import Server, answering, hanging_up_after, response
+from tests.connectors.servers import Server, answering, dripping, hanging_up_after, response
 
 NAME = "cards.example.com"
 NOW = datetime.datetime.now(datetime.UTC)
@@ -93,6 +94,31 @@ def test_a_certificate_of_a_known_issuer_for_the_right_name_is_accepted(serve, i
     assert asked_for == [NAME]
 
 
+def test_the_checked_address_is_called_and_the_name_is_what_the_server_hears(serve, issuer, monkeypatch):
+    server = serve(answering(response()), tls=issuer.server_context(x509.DNSName(NAME)))
+    really_connect, called = socket.create_connection, []
+
+    def connect(address, timeout):
+        called.append(address)
+        return really_connect(("127.0.0.1", server.port), timeout)
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    wire = Wire(ca_file=issuer.ca_file, resolve=lambda host, port: ["93.184.216.34"])
+
+    wire.exchange(
+        HttpRequest(method="GET", url=f"https://{NAME}/"),
+        secrets={},
+        deadline=5,
+        connect_timeout=2,
+        moves_value=False,
+        on_exchange=lambda exchange: None,
+    )
+
+    wire.close()
+    assert called == [("93.184.216.34", 443)]
+    assert f"\r\nHost: {NAME}\r\n" in server.requests[0].decode()
+
+
 def tls_1_1(context):
     context.minimum_version = ssl.TLSVersion.TLSv1
     context.maximum_version = ssl.TLSVersion.TLSv1_1
@@ -132,7 +158,8 @@ def silent(server: Server, connection) -> None:
 def dripping_hello(server: Server, connection) -> None:
     connection.recv(65536)
     connection.sendall(b"\x16\x03\x03\x40\x00")  # a handshake record of 16 KiB to come
-    while not server.over.wait(0.02):
+    for _ in range(150):
+        server.over.wait(0.02)
         connection.sendall(b"\0")
 
 
@@ -155,9 +182,6 @@ def test_a_handshake_that_does_not_come_about_is_unreachable(serve, issuer, mann
 
 
 def test_a_dripping_answer_over_tls_ends_at_the_deadline(serve, issuer):
-    from portal.connectors.base import Unclear
-    from tests.connectors.servers import dripping
-
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
     server = serve(dripping(head, b" "), tls=issuer.server_context(x509.DNSName(NAME)))
 
@@ -165,3 +189,4 @@ def test_a_dripping_answer_over_tls_ends_at_the_deadline(serve, issuer):
         call(server, ca_file=issuer.ca_file, deadline=0.4)
 
     assert caught.value.reason is Reason.TIMEOUT
+    assert not server.dripped_out
