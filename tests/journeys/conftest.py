@@ -88,7 +88,7 @@ class Visitor:
 
     def clicks(self, name: str, role: str = "button") -> None:
         self.actions += 1
-        self.page.get_by_role(role, name=name).click()  # type: ignore[arg-type]
+        self.page.get_by_role(role, name=name).click()
 
     def sees(self, text: str, *, within: float = 10) -> None:
         self.page.get_by_text(text).filter(visible=True).first.wait_for(timeout=within * 1000)
