@@ -7,13 +7,13 @@ next sweep; having one twice costs a look at the row.
 import os
 import sys
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from celery import Celery
 from celery.signals import worker_init
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from kombu import Queue
+from kombu import Exchange, Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 
@@ -23,7 +23,7 @@ def _broker(url: str) -> dict[str, object]:
     if not url.startswith("filesystem://"):
         options: dict[str, object] = {"visibility_timeout": 300} if url.startswith("redis") else {}
         return {"broker_url": url, "broker_transport_options": options}
-    folder = Path(urlsplit(url).path)
+    folder = Path(unquote(urlsplit(url).path))
     messages = str(folder / "messages")
     return {
         "broker_url": "filesystem://",
@@ -40,7 +40,10 @@ app = Celery("portal")
 app.conf.update(
     **_broker(settings.CELERY_BROKER_URL),
     task_default_queue="work",
-    task_queues=[Queue("work"), Queue("bulk")],
+    # Each with an exchange and key of its own: left to Celery, both would be bound to the first one's.
+    task_queues=[Queue(name, Exchange(name), routing_key=name) for name in ("work", "bulk")],
+    task_default_exchange="work",
+    task_default_routing_key="work",
     task_acks_late=True,
     task_reject_on_worker_lost=True,
     task_ignore_result=True,

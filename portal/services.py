@@ -53,7 +53,7 @@ def local_broker(var: Path) -> str:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for part in _BROKER_PARTS:
         (folder / part).mkdir(exist_ok=True)
-    return f"filesystem://{folder}"
+    return f"filesystem://{quote(str(folder))}"
 
 
 def broker_was_wiped(var: Path) -> bool:

@@ -1,4 +1,5 @@
-"""What a person types for a look-up. Numbers and passwords are never put back into a page: they are typed again."""
+"""What a person types for a look-up. The templates draw these fields themselves and never put a number or a password
+back into a page: it is typed again."""
 
 from typing import Any, cast
 
@@ -11,20 +12,12 @@ from portal.connectors.base import BadNumber
 from portal.merchants.models import Connection
 
 
-class Unechoed(forms.TextInput):
-    """A text field whose value does not come back in the page's source."""
-
-    def format_value(self, value: Any) -> None:
-        return None
-
-
 class NumberForm(forms.Form):
     """A card number for one connection. Subclasses say where the connection comes from."""
 
     number = forms.CharField(
         label=_("Card number"),
         max_length=200,
-        widget=Unechoed(attrs={"autocomplete": "off", "spellcheck": "false"}),
         error_messages={
             "required": _("Scan or type a card number."),
             "max_length": _("That is too long for a card number."),
