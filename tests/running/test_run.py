@@ -32,6 +32,8 @@ class Supervisor:
                 env={**without_settings(os.environ), **own},
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                # A terminal's own habit; whoever runs the tests under nohup ignores it, and children inherit that.
+                preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
             )
 
     def said(self) -> str:
