@@ -14,6 +14,7 @@ from celery.signals import worker_init
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from kombu import Exchange, Queue
+from kombu.transport import TRANSPORT_ALIASES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 
@@ -23,10 +24,11 @@ def _broker(url: str) -> dict[str, object]:
     if not url.startswith("filesystem://"):
         options: dict[str, object] = {"visibility_timeout": 300} if url.startswith("redis") else {}
         return {"broker_url": url, "broker_transport_options": options}
+    TRANSPORT_ALIASES["folder"] = "portal.folder_broker:Transport"
     folder = Path(unquote(urlsplit(url).path))
     messages = str(folder / "messages")
     return {
-        "broker_url": "filesystem://",
+        "broker_url": "folder://",
         "broker_transport_options": {
             "data_folder_in": messages,
             "data_folder_out": messages,
