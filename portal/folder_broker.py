@@ -20,12 +20,12 @@ from kombu.utils.json import dumps
 class Channel(filesystem.Channel):
     """kombu's, with whole messages only."""
 
-    def _put(self, queue: str, message: Any, **_: Any) -> None:
+    def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:  # type: ignore[override]
         folder = Path(self.data_folder_out)
         name = uuid.uuid4()
         unfinished = folder / f"unfinished-{name}"  # without a dot in its name no reader takes it for a message
         try:
-            unfinished.write_bytes(str_to_bytes(dumps(message)))
+            unfinished.write_bytes(str_to_bytes(dumps(payload)))
             # The time first: readers take the oldest.
             os.replace(unfinished, folder / f"{round(monotonic() * 1000)}_{name}.{queue}.msg")
         except OSError as error:
