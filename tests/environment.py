@@ -5,7 +5,6 @@ Loaded before pytest-django (see pyproject.toml), because the settings read the 
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,9 @@ from pathlib import Path
 import pytest
 
 from portal import services
+from portal.running.ports import a_free_one as free_port
+
+__all__ = ["free_port"]
 
 ROOT = Path(__file__).resolve().parent.parent
 VAR = Path(os.environ.get("TEST_VAR", ROOT / "var" / "test"))
@@ -59,14 +61,6 @@ def pytest_unconfigure() -> None:
     """Stop what was started."""
     while _running:
         _running.pop().stop()
-
-
-def free_port() -> int:
-    """A port of this machine that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def start_sandbox(port: int, store: Path) -> subprocess.Popen[bytes]:

@@ -1,5 +1,6 @@
 """Ports of this machine: which are free, and who has the others."""
 
+import random
 import socket
 from contextlib import suppress
 from pathlib import Path
@@ -30,9 +31,13 @@ def loopbacks() -> list[str]:
 
 
 def a_free_one() -> int:
-    """A port of 127.0.0.1 that nobody listens on at this moment."""
-    with _listen("127.0.0.1", 0) as server:
-        return int(server.getsockname()[1])
+    """A port on which nobody listens, from below those the system gives to outgoing connections: one of theirs could be
+    taken again before we listen on it."""
+    while True:
+        port = random.randrange(10_000, 32_000)
+        with suppress(OSError), _listen("127.0.0.1", port):
+            return port
+
 
 
 def answers(port: int) -> bool:

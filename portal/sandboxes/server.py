@@ -32,6 +32,7 @@ KEPT_CONNECTIONS = 1000
 WAITING_CONNECTIONS = 256
 IDLE_SECONDS = 30
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+STOP_SECONDS = 5
 GLANCE_SECONDS = 0.2  # how often a held call looks whether its caller is still there
 
 
@@ -129,6 +130,11 @@ def serve(*, port: int, store: Path, lenient_clock: bool) -> int:
         pass
     finally:
         server.stopping.set()
+        # cheroot joins its threads without a limit, and now and then one of them waits for ever. What is journalled is
+        # on the disk by then.
+        last_resort = threading.Timer(STOP_SECONDS, os._exit, [0])
+        last_resort.daemon = True
+        last_resort.start()
         server.stop()
         kept.close()
     return 0
