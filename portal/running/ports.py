@@ -39,7 +39,6 @@ def a_free_one() -> int:
             return port
 
 
-
 def answers(port: int) -> bool:
     """Whether somebody listens on 127.0.0.1."""
     with suppress(OSError):
