@@ -5,5 +5,6 @@ is one module and one line below.
 """
 
 from portal.sandboxes.cardinquiry import CARDINQUIRY
+from portal.sandboxes.paywizard import PAYWIZARD
 
-PROVIDERS = (CARDINQUIRY,)
+PROVIDERS = (CARDINQUIRY, PAYWIZARD)
