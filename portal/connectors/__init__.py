@@ -7,10 +7,11 @@ from types import MappingProxyType
 from portal.connectors.base import Connector, Misconfigured, SettingsError
 from portal.connectors.cardinquiry import CardInquiry
 from portal.connectors.http import Exchange, Wire
+from portal.connectors.paywizard import PayWizard
 
 __all__ = ["PROVIDERS", "connect"]
 
-PROVIDERS: Mapping[str, type[Connector]] = MappingProxyType({each.slug: each for each in (CardInquiry,)})
+PROVIDERS: Mapping[str, type[Connector]] = MappingProxyType({each.slug: each for each in (CardInquiry, PayWizard)})
 """{slug: connector class}: every provider there is."""
 
 

@@ -2,10 +2,9 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, NoReturn
 
 from portal.connectors import fields
@@ -18,94 +17,56 @@ from portal.connectors.failures import (
     Unreachable,
     Unsupported,
 )
-from portal.connectors.fields import Field, Settings, SettingsError, secret_names
-from portal.money import Money, Points
+from portal.connectors.fields import Extra, Field, Settings, SettingsError, secret_names
+from portal.connectors.requests import (
+    ActivateRequest,
+    BalanceRequest,
+    ClientContext,
+    CustomerDetails,
+    PayRequest,
+    PointsRequest,
+    TipRequest,
+    TopUpRequest,
+    VoidRequest,
+)
+from portal.connectors.results import Balance, CardStatus, Reading, Receipt
 
 if TYPE_CHECKING:
     from portal.connectors.http import Exchange, Wire
 
 __all__ = [
+    "MOVES_VALUE",
+    "VERBS",
+    "ActivateRequest",
     "BadNumber",
     "Balance",
     "BalanceRequest",
     "CardStatus",
     "ClientContext",
     "Connector",
+    "CustomerDetails",
     "Declined",
+    "Extra",
     "Failure",
     "Field",
     "Misconfigured",
+    "PayRequest",
+    "PointsRequest",
     "Reading",
     "Reason",
+    "Receipt",
     "Settings",
     "SettingsError",
+    "Settles",
+    "TipRequest",
+    "TopUpRequest",
     "Unclear",
     "Unreachable",
     "Unsupported",
+    "VoidRequest",
     "read_json",
     "secret_names",
 ]
-
-
-@dataclass(frozen=True)
-class ClientContext:
-    """The browser on whose behalf we ask: its address as our trusted proxy saw it, and its headers."""
-
-    address: str = field(repr=False)
-    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-
-
-@dataclass(frozen=True, kw_only=True)
-class BalanceRequest:
-    """A look-up of one card. `number` is what `clean_number` returned, `pin` the card's password as typed."""
-
-    number: str = field(repr=False)
-    pin: str = field(default="", repr=False)
-    client: ClientContext | None = field(default=None, repr=False)
-
-
-class CardStatus(StrEnum):
-    """What a provider's answer says about the card."""
-
-    USABLE = "usable"
-    EMPTY = "empty"  # good, with nothing on it
-    EXPIRED = "expired"  # the details were right
-    NEEDS_FULL_NUMBER = "needs_full_number"  # ask for the whole number
-    NEAR_MISS = "near_miss"  # the PIN has a small slip: a hint for staff, for the public the same as not found
-    NOT_FOUND = "not_found"  # no such card, or the wrong PIN: providers do not say which
-
-
-@dataclass(frozen=True)
-class Balance:
-    """One of a card's balances. `kind` is "total" where a provider has only one."""
-
-    kind: str
-    value: Money | Points
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reading:
-    """What a provider says of one card now.
-
-    `balances` is empty where the provider named none, which is not the same as a balance of zero. At most one
-    of the two expiries is set. `expires` is a day: the card is good to the end of it in the merchant's time
-    zone, which the caller knows and we do not. `expires_at` is an aware moment: good before it. `description`
-    is the provider's text on the card, or on why there is none: cleaned, to be escaped. `usage_token` stands
-    for card and PIN in a later sale and is a secret. `status_word` is the provider's own word, "" where it
-    gave none.
-    """
-
-    status: CardStatus
-    balances: tuple[Balance, ...] = ()
-    expires: date | None = None
-    expires_at: datetime | None = None
-    description: str = ""
-    usage_token: str = field(default="", repr=False)
-    status_word: str = ""
-
-    def __post_init__(self) -> None:
-        if self.expires is not None and (self.expires_at is not None or isinstance(self.expires, datetime)):
-            raise ValueError("A card expires after a day or at a moment, not both.")
 
 
 class BadNumber(ValueError):
@@ -117,17 +78,32 @@ class BadNumber(ValueError):
         self.values = values
 
 
+class Settles(StrEnum):
+    """How the end of a call is learnt when no answer told it (Unclear)."""
+
+    NOTHING_TO_SETTLE = "nothing_to_settle"  # no verb moves value: just ask again
+    BY_REFERENCE = "by_reference"  # the provider can be asked about the one operation
+    BY_RESENDING = "by_resending"  # identical bytes sent again give the first answer again
+    BY_BALANCE = "by_balance"  # only the card's balances before and after tell, and only if nobody else moves it
+    BY_PERSON = "by_person"  # nothing can be asked
+
+
 class Connector:
-    """One provider. Subclasses set `slug`, `name` and `Settings` and override the verbs the provider has.
+    """One provider. Subclasses set `slug`, `name`, `Settings` and `settles`, and override the verbs the
+    provider has.
 
     A verb takes one request and returns its result or raises a Failure. Every exchange with the provider,
     failed ones too, goes to `on_exchange`, redacted. `connect_seconds` and `total_seconds` shorten the limits
-    for fault runs.
+    for fault runs. `extras` are {verb: the inputs only this provider has for it}.
     """
 
     slug: ClassVar[str]
     name: ClassVar[str]
     Settings: ClassVar[type[fields.Settings]]
+    settles: ClassVar[Settles] = Settles.BY_PERSON
+    # Whether what clean_number returns is always the whole number, so that a card can be remembered by it.
+    whole_numbers: ClassVar[bool] = False
+    extras: ClassVar[Mapping[str, type[Extra]]] = MappingProxyType({})
     CONNECT_SECONDS: ClassVar[float] = 3.0
     TOTAL_SECONDS: ClassVar[float] = 10.0
 
@@ -155,6 +131,36 @@ class Connector:
         """Looks up one card; moves nothing. Raises any Failure."""
         raise Unsupported(reason=Reason.UNSUPPORTED)
 
+    # Everything below moves value: a Receipt means done, Unclear perhaps done, any other Failure not done.
+
+    def activate(self, request: ActivateRequest) -> Receipt:
+        """Makes a card usable. Raises any Failure."""
+        raise Unsupported(reason=Reason.UNSUPPORTED)
+
+    def top_up(self, request: TopUpRequest) -> Receipt:
+        """Puts money on a card. Raises any Failure."""
+        raise Unsupported(reason=Reason.UNSUPPORTED)
+
+    def pay(self, request: PayRequest) -> Receipt:
+        """Takes money from a card. Raises any Failure."""
+        raise Unsupported(reason=Reason.UNSUPPORTED)
+
+    def void(self, request: VoidRequest) -> Receipt:
+        """Undoes a payment or a top-up. Raises any Failure."""
+        raise Unsupported(reason=Reason.UNSUPPORTED)
+
+    def tip(self, request: TipRequest) -> Receipt:
+        """Takes a tip beside a payment. Raises any Failure."""
+        raise Unsupported(reason=Reason.UNSUPPORTED)
+
+    def issue_points(self, request: PointsRequest) -> Receipt:
+        """Gives points to a card. Raises any Failure."""
+        raise Unsupported(reason=Reason.UNSUPPORTED)
+
+    def redeem_points(self, request: PointsRequest) -> Receipt:
+        """Takes points from a card. Raises any Failure."""
+        raise Unsupported(reason=Reason.UNSUPPORTED)
+
     # What a page needs before anything is asked. Class methods of the settings without the secrets
     # (`Settings.options`), because the process that draws pages cannot open secrets.
 
@@ -169,8 +175,11 @@ class Connector:
         raise Unsupported(reason=Reason.UNSUPPORTED)
 
 
-VERBS = ("balance",)
+VERBS = ("balance", "activate", "top_up", "pay", "void", "tip", "issue_points", "redeem_points")
 """Every verb any provider may have; each is a method of Connector that raises Unsupported."""
+
+MOVES_VALUE = frozenset(VERBS) - {"balance"}
+"""The verbs after which a card is not what it was: never simply repeated."""
 
 
 def read_json(body: bytes) -> object:

@@ -27,6 +27,7 @@ from portal.connectors.base import (
     Reading,
     Reason,
     Settings,
+    Settles,
     Unclear,
     read_json,
 )
@@ -126,6 +127,7 @@ class CardInquiry(Connector):
     name = "CardInquiry"
     Settings = CardInquirySettings
     settings: CardInquirySettings
+    settles = Settles.NOTHING_TO_SETTLE
 
     @classmethod
     def wants_pin(cls, options: Mapping[str, object]) -> bool:

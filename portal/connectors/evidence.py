@@ -11,7 +11,10 @@ LARGEST_RECORD = 16 * 1024
 """Characters of a body kept as evidence; enough for every documented message, small enough for a row."""
 
 # Headers that are secret whatever they hold; recorded by name only.
-_SECRET_HEADERS = {"authorization", "proxy-authorization", "x-api-key", "cookie", "set-cookie"}
+_SECRET_HEADERS = {
+    *("authorization", "proxy-authorization", "x-api-key", "jwt-token", "sign"),
+    *("cookie", "set-cookie"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,21 +89,21 @@ def evidence(
     """The record of a call that ended after `seconds`, without the secrets of `redact` and the members in
     `hidden`."""
 
+    def kept(body: bytes) -> str:
+        return redact(hide_members(body.decode("utf-8", "replace"), hidden))[:LARGEST_RECORD]
+
     def headers(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
         return tuple((redact(n), "‹hidden›" if n.lower() in _SECRET_HEADERS else redact(v)) for n, v in pairs)
 
     sent = [pair for pair in request.headers.items() if pair[0].lower() not in request.unrecorded]
-    answer = hide_members(progress.body.decode("utf-8", "replace"), hidden)
     return Exchange(
         method=request.method,
         url=redact(request.url),
         request_headers=headers(sent),
-        request_body=redact(request.body.decode("utf-8", "replace"))[:LARGEST_RECORD]
-        if request.record_body
-        else "‹hidden›",
+        request_body=kept(request.body) if request.record_body else "‹hidden›",
         status=progress.status,
         response_headers=headers(progress.headers),
-        response_body=redact(answer)[:LARGEST_RECORD],
+        response_body=kept(progress.body),
         started_at=started_at,
         connect_seconds=progress.connect_seconds,
         total_seconds=seconds,

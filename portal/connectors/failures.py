@@ -11,8 +11,16 @@ RETRY_AFTER = range(1, 3600 + 1)
 class Reason(StrEnum):
     """Why, in our words; a provider's words stand beside it in `provider_text`."""
 
-    BAD_INPUT = "bad_input"  # what we were asked cannot be sent: number, PIN or a missing browser; never sent
+    BAD_INPUT = "bad_input"  # what we were asked cannot be sent: number, PIN, amount, reference …; never sent
     REFUSED = "refused"  # the provider read the request and said no in an error of its own
+    NOT_ENOUGH = "not_enough"  # refused: the card holds less money, or fewer points, than were asked for
+    CARD_UNKNOWN = "card_unknown"  # refused: the provider has no such card
+    CARD_INACTIVE = "card_inactive"  # refused: the card is not active yet, or not any more (blocked, expired)
+    ORIGINAL_UNKNOWN = "original_unknown"  # refused: the provider does not know what should be undone or tipped
+    TOO_LATE = "too_late"  # refused: what should be undone is settled by now
+    PENDING = "pending"  # the provider has it in hand and does not say yet how it ends
+    DUPLICATE = "duplicate"  # the provider has seen this reference: how the first attempt ended is not said
+    MISMATCH = "mismatch"  # a good answer, but about another card, amount or operation than ours
     THROTTLED = "throttled"  # the provider asks us to slow down, see retry_after
     KEY_REFUSED = "key_refused"  # the provider does not know our credentials
     ACCESS_REFUSED = "access_refused"  # it knows them and does not let them do this
@@ -35,8 +43,8 @@ class Failure(Exception):
 
     `reason` is our word. `provider_text` is the provider's, cleaned of control and bidirectional characters
     and cut at 500 characters: still foreign text, so escape it, and show it to staff only. `retry_after` is
-    in seconds, clamped to 1..3600, or None. `trace` is the provider's id for the call, to quote to its
-    support. Neither str() nor repr() holds any of the foreign text.
+    in seconds, clamped to 1..3600, or None. `trace` is the provider's id for the call or what it began, to
+    quote to its support. Neither str() nor repr() holds any of the foreign text.
     """
 
     def __init__(

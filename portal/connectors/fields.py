@@ -1,4 +1,5 @@
-"""How a connector declares its settings: one frozen dataclass from which forms, storage and tests are made.
+"""How a connector declares its settings, and the inputs only it has: frozen dataclasses from which forms,
+storage and tests are made.
 
     @dataclass(frozen=True, kw_only=True)
     class CardsSettings(Settings):
@@ -28,7 +29,7 @@ class Refused(ValueError):
 
 
 class SettingsError(ValueError):
-    """Settings that do not pass. `errors` is {field: sentence}; no value is repeated in it."""
+    """Settings or inputs that do not pass. `errors` is {field: sentence}; no value is repeated in it."""
 
     def __init__(self, errors: dict[str, str], *, reason: Reason = Reason.SETTINGS) -> None:
         super().__init__(", ".join(sorted(errors)))
@@ -38,7 +39,7 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Field:
-    """What a form, a store and a test need to know of one setting.
+    """What a form, a store and a test need to know of one setting or input.
 
     `kind` says how to ask and keep it: a secret is sealed and never shown again, an address must also pass
     `addresses.check`. `choices` are (value, label). `check` gets the tidied text and returns what is kept, or
@@ -121,8 +122,8 @@ def number(*, label: str, help: str = "", minimum: int, maximum: int, default: i
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Base of every connector's settings. An instance is always valid; its repr holds no secret."""
+class Declared:
+    """Base of what is declared by fields. What `parse` returns is valid; no repr holds a secret."""
 
     @classmethod
     def declared(cls) -> dict[str, Field]:
@@ -131,26 +132,14 @@ class Settings:
 
     @classmethod
     def parse(cls, values: Mapping[str, object]) -> Self:
-        """All settings, secrets included. Raises SettingsError with one sentence for each field that does not
+        """All fields, secrets included. Raises SettingsError with one sentence for each field that does not
         pass, an unknown name included. A missing (or None) value takes the default if there is one."""
         return cls(**cls._cleaned(values, cls.declared()))
 
     @classmethod
-    def options(cls, values: Mapping[str, object]) -> dict[str, object]:
-        """The settings without the secrets, checked and completed with defaults; secrets in `values` are left
-        out.
-
-        For a process that cannot open secrets, and for a form whose secret stays as it is. Raises
-        SettingsError.
-        """
-        hidden = secret_names(cls)
-        given = {name: value for name, value in values.items() if name not in hidden}
-        return cls._cleaned(given, {n: f for n, f in cls.declared().items() if n not in hidden})
-
-    @classmethod
     def _cleaned(cls, values: Mapping[str, object], declared: Mapping[str, Field]) -> dict[str, Any]:
         defaults = {each.name: each.default for each in fields(cls)}
-        errors = dict.fromkeys(values.keys() - declared.keys(), "There is no such setting.")
+        errors = dict.fromkeys(values.keys() - declared.keys(), "There is no such field.")
         reason = Reason.SETTINGS
         kept: dict[str, Any] = {}
         for name, asked in declared.items():
@@ -168,6 +157,29 @@ class Settings:
         if errors:
             raise SettingsError(errors, reason=reason)
         return kept
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(Declared):
+    """Base of every connector's settings."""
+
+    @classmethod
+    def options(cls, values: Mapping[str, object]) -> dict[str, object]:
+        """The settings without the secrets, checked and completed with defaults; secrets in `values` are left
+        out.
+
+        For a process that cannot open secrets, and for a form whose secret stays as it is. Raises
+        SettingsError.
+        """
+        hidden = secret_names(cls)
+        given = {name: value for name, value in values.items() if name not in hidden}
+        return cls._cleaned(given, {n: f for n, f in cls.declared().items() if n not in hidden})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extra(Declared):
+    """Base of the inputs that only one provider has for a verb (`Connector.extras`), such as how a number was
+    read."""
 
 
 def secret_names(settings: type[Settings]) -> frozenset[str]:

@@ -38,12 +38,13 @@ for _name in ("urllib3.connection", "urllib3.connectionpool", "urllib3.response"
 @dataclass(frozen=True)
 class HttpAnswer:
     """A whole answer that is no redirect. Header names are in lower case; `redact` strikes this call's
-    secrets from a text, for what is passed on of the answer."""
+    secrets from a text, for what is passed on of the answer; `kept` is the body as the record has it."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     redact: Callable[[str], str] = field(repr=False, compare=False)
+    kept: str = field(default="", repr=False)
 
     def retry_after(self) -> int | None:
         """Seconds from the Retry-After header, given as seconds or as a date, clamped to 1..3600; None
@@ -107,7 +108,7 @@ class Wire:
         """Sends `request` once and returns the whole answer, whatever its status, unless it is a redirect.
 
         `deadline` and `connect_timeout` are seconds from now, for all of it and for connecting. `secrets` is
-        {label: value}, `hidden` names JSON members of the answer; neither appears in the Exchange that
+        {label: value}, `hidden` names JSON members of either body; neither appears in the Exchange that
         `on_exchange` gets, exactly once, before this returns or raises. Raises Misconfigured
         (ADDRESS_REFUSED), Unreachable (nothing sent: UNREACHABLE, CERTIFICATE, TIMEOUT) or Unclear (TIMEOUT,
         CUT, UNREADABLE, REDIRECTED). Resolving a name is the one step the deadline cannot interrupt; it is
@@ -125,11 +126,10 @@ class Wire:
             raise
         finally:
             seconds = time.monotonic() - started
-            on_exchange(
-                evidence(request, progress, redact=redact, hidden=hidden, started_at=started_at, seconds=seconds)
-            )
+            record = evidence(request, progress, redact=redact, hidden=hidden, started_at=started_at, seconds=seconds)
+            on_exchange(record)
         assert progress.status is not None, "an answer without a status"
-        return HttpAnswer(progress.status, _joined(progress.headers), progress.body, redact)
+        return HttpAnswer(progress.status, _joined(progress.headers), progress.body, redact, kept=record.response_body)
 
     def _line(
         self,

@@ -1,5 +1,7 @@
 """The vocabulary: strict JSON, failures that keep secrets, settings that say what is wrong."""
 
+import inspect
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -11,22 +13,32 @@ from hypothesis import strategies as st
 
 from portal.connectors import fields
 from portal.connectors.base import (
+    ActivateRequest,
     BadNumber,
     BalanceRequest,
     CardStatus,
     ClientContext,
+    CustomerDetails,
     Declined,
+    Extra,
     Failure,
     Misconfigured,
+    PayRequest,
+    PointsRequest,
     Reading,
     Reason,
+    Receipt,
     SettingsError,
+    TipRequest,
+    TopUpRequest,
     Unclear,
     Unreachable,
     Unsupported,
+    VoidRequest,
     read_json,
     secret_names,
 )
+from portal.money import HARD_CAP, Money, MoneyError, Points
 
 # ---- JSON --------------------------------------------------------------------------------------------------
 
@@ -112,7 +124,75 @@ def test_a_wait_is_clamped(asked, kept):
     assert Declined(reason=Reason.THROTTLED, retry_after=asked).retry_after == kept
 
 
+def test_every_reason_says_what_it_means():
+    source = inspect.getsource(Reason)
+    explained = dict(re.findall(r'^    [A-Z_]+ = "([a-z_]+)"  # (.+)$', source, re.MULTILINE))
+
+    assert explained.keys() == set(Reason)
+    assert len(set(explained.values())) == len(Reason)
+
+
 # ---- Requests and readings ---------------------------------------------------------------------------------
+
+MONEY, COUNT = Money(1050, "EUR"), Points(7)
+
+
+def moving(kind, amount):
+    """A request of this kind that moves `amount`."""
+    given = {"reference": "r1", "number": "4711"}
+    if kind in {VoidRequest, TipRequest}:
+        given["original"] = "o1"
+    given["points" if kind is PointsRequest else "amount"] = amount
+    return kind(**given)
+
+
+@pytest.mark.parametrize("kind", [TopUpRequest, PayRequest, VoidRequest, TipRequest])
+def test_points_are_never_moved_as_money(kind):
+    assert moving(kind, MONEY).amount == MONEY
+    for wrong in (COUNT, 7, 10.5, "10.50", None):
+        with pytest.raises(TypeError):
+            moving(kind, wrong)
+
+
+def test_money_is_never_moved_as_points():
+    assert moving(PointsRequest, COUNT).points == COUNT
+    for wrong in (MONEY, 7, 7.0, "7", True, None):
+        with pytest.raises(TypeError):
+            moving(PointsRequest, wrong)
+
+
+@pytest.mark.parametrize("count", [0, -1, -1050, HARD_CAP + 1, 2**63])
+def test_nothing_and_less_and_the_absurd_are_not_moved(count):
+    for kind in (TopUpRequest, PayRequest, VoidRequest, TipRequest):
+        with pytest.raises(MoneyError):
+            moving(kind, Money(count, "EUR"))
+    with pytest.raises(MoneyError):
+        moving(PointsRequest, Points(count))
+
+
+def test_the_smallest_and_the_largest_amount_are_moved():
+    for count in (1, HARD_CAP):
+        assert moving(PayRequest, Money(count, "EUR")).amount.minor == count
+        assert moving(PointsRequest, Points(count)).points.count == count
+
+
+def test_a_top_up_activates_nothing_unless_it_says_so():
+    assert not moving(TopUpRequest, MONEY).activate
+
+
+def test_a_customer_shows_nothing():
+    details = CustomerDetails(**dict.fromkeys(vars(CustomerDetails()), "canary"))
+    request = ActivateRequest(number="4711", reference="r1", customer=details)
+
+    assert repr(details) == "CustomerDetails()"
+    assert "canary" not in repr(request) + repr(Reading(status=CardStatus.USABLE, customer=details))
+
+
+def test_a_receipt_does_not_show_the_answer_it_was_made_of():
+    receipt = Receipt(provider_reference="c1", raw="canary")
+
+    assert (receipt.balances, receipt.lines) == ((), ())
+    assert "canary" not in repr(receipt)
 
 
 def test_a_request_shows_neither_card_nor_browser():
@@ -169,6 +249,12 @@ class Sample(fields.Settings):
 class Switched(fields.Settings):
     many: int = fields.number(label="Many", minimum=0, maximum=40, default=5)
     on: bool = fields.switch(label="On", default=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Typed(Extra):
+    how: str = fields.choice(label="How", choices=(("t", "Typed"), ("s", "Scanned")), default="t")
+    member: str = fields.secret(label="Member")
 
 
 GOOD = {"base_url": "https://a.example/", "key": " s3cret ", "name": " bell "}
@@ -292,3 +378,14 @@ def test_a_form_can_be_made_from_the_declaration():
         *("address", "secret", "text", "text", "choice", "number", "switch")
     ]
     assert {name for name, field in declared.items() if field.required} == {"base_url", "key", "name"}
+
+
+def test_extra_inputs_are_declared_and_read_like_settings():
+    parsed = Typed.parse({"how": " s ", "member": "canary"})
+
+    assert (parsed.how, parsed.member) == ("s", "canary")
+    assert "canary" not in repr(parsed)
+    assert list(Typed.declared()) == ["how", "member"]
+    with pytest.raises(SettingsError) as caught:
+        Typed.parse({"how": "x", "other": "y"})
+    assert caught.value.errors.keys() == {"how", "member", "other"}

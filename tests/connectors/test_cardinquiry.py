@@ -428,7 +428,11 @@ def fuzzed(serve, wire_to):
     return ask
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=600,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(body=st.binary(max_size=100) | (JSON | SHAPED).map(lambda document: json.dumps(document).encode()))
 @example(body=b'{"data": {"Cards": [{"Status": "ok", "Balance": 1e400}]}}')
 def test_no_body_becomes_a_reading_by_accident(fuzzed, body):

@@ -1,41 +1,79 @@
 """What every provider's connector must keep, whichever it is, and each document's own examples."""
 
+import dataclasses
 import json
+import time
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
 from portal.connectors import PROVIDERS, connect
 from portal.connectors.base import (
+    MOVES_VALUE,
     VERBS,
+    ActivateRequest,
     BalanceRequest,
     Connector,
+    CustomerDetails,
     Declined,
+    Extra,
     Failure,
     Misconfigured,
+    PayRequest,
+    PointsRequest,
     Reason,
+    Receipt,
     Settings,
+    SettingsError,
+    Settles,
+    TipRequest,
+    TopUpRequest,
     Unclear,
     Unreachable,
     Unsupported,
+    VoidRequest,
     secret_names,
 )
+from portal.connectors.paywizard_customers import read_customer
+from portal.money import Money, Points
 from tests.connectors.servers import answering, dripping, hanging_up_after, response, silent_after
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 # One valid set of settings and one request a verb, by provider; base addresses are put in by the tests.
-SETTINGS = {
+SETTINGS: dict[str, dict[str, object]] = {
     "cardinquiry": {
         "api_key": "canary-server-key",
         "currency": "EUR",
         "minimum_length": 4,
     },
+    "paywizard": {
+        "client_id": "825429536610058240",
+        "client_secret": "canary-client-secret",
+        "token": "canary-token",
+    },
 }
-REQUESTS = {"balance": BalanceRequest(number="6280390000012345", pin="1234-canary")}
+NUMBER, REFERENCE, ORIGINAL = "6280390000012345", "0198c5a2e7c07b3e9f5f2b1c4d6e8f90", "933358163137265664"
+DOLLARS = Money(1050, "USD")
+CUSTOMER = CustomerDetails(first_name="Canary-first", phone="canary-phone", email="canary@example.com", state="IL")
+POINTS = PointsRequest(number=NUMBER, points=Points(7), reference=REFERENCE)
+REQUESTS: dict[str, Any] = {
+    "balance": BalanceRequest(number=NUMBER, pin="1234-canary"),
+    "activate": ActivateRequest(number=NUMBER, reference=REFERENCE, customer=CUSTOMER),
+    "top_up": TopUpRequest(number=NUMBER, amount=DOLLARS, reference=REFERENCE, customer=CUSTOMER),
+    "pay": PayRequest(number=NUMBER, amount=DOLLARS, reference=REFERENCE),
+    "void": VoidRequest(original=ORIGINAL, number=NUMBER, amount=DOLLARS, reference=REFERENCE),
+    "tip": TipRequest(original=ORIGINAL, number=NUMBER, amount=DOLLARS, reference=REFERENCE),
+    "issue_points": POINTS,
+    "redeem_points": POINTS,
+}
 
 SUPPORTED = [(slug, verb) for slug, provider in PROVIDERS.items() for verb in sorted(provider.supports())]
+UNSUPPORTED = [(slug, verb) for slug, provider in PROVIDERS.items() for verb in VERBS if (slug, verb) not in SUPPORTED]
+MOVING = [(slug, verb) for slug, verb in SUPPORTED if verb in MOVES_VALUE]
+EXTRAS = [(slug, verb) for slug, provider in PROVIDERS.items() for verb in sorted(provider.extras)]
 
 
 def connection_to(server, wire, slug, *, into=None, **more):
@@ -88,9 +126,83 @@ def test_a_verb_a_provider_does_not_have_sends_nothing(serve, wire_to, verb, exc
     assert (server.connections, exchanges) == (0, [])
 
 
+@pytest.mark.parametrize(("slug", "verb"), UNSUPPORTED)
+def test_a_verb_this_provider_does_not_have_sends_nothing(serve, wire_to, slug, verb, exchanges):
+    server = serve(answering(response()))
+    connector = connection_to(server, wire_to(server), slug, into=exchanges)
+
+    with pytest.raises(Unsupported) as caught:
+        getattr(connector, verb)(REQUESTS[verb])
+
+    assert caught.value.reason is Reason.UNSUPPORTED
+    assert (server.connections, exchanges) == (0, [])
+
+
+def test_every_verb_but_a_look_up_moves_value():
+    assert set(VERBS) - MOVES_VALUE == {"balance"}
+    assert set(REQUESTS) == set(VERBS)
+
+
+def test_a_provider_that_moves_value_says_how_an_unknown_end_is_settled(slug):
+    provider = PROVIDERS[slug]
+
+    assert (provider.settles is Settles.NOTHING_TO_SETTLE) == (not provider.supports() & MOVES_VALUE)
+    assert Nothing.settles is Settles.BY_PERSON
+
+
 def test_an_unknown_provider_is_a_key_error(wire_to):
     with pytest.raises(KeyError):
         connect("nobody", {}, wire=wire_to())
+
+
+# ---- What only one provider asks for -----------------------------------------------------------------------
+
+
+def test_extra_inputs_belong_to_verbs_the_provider_has(slug):
+    provider = PROVIDERS[slug]
+
+    assert provider.extras.keys() <= provider.supports()
+    assert all(issubclass(extra, Extra) for extra in provider.extras.values())
+
+
+@pytest.mark.parametrize(("slug", "verb"), EXTRAS)
+def test_a_form_can_be_made_of_extra_inputs(slug, verb):
+    extra = PROVIDERS[slug].extras[verb]
+
+    for name, field in extra.declared().items():
+        assert field.label
+        assert all(label for value, label in field.choices)
+        with pytest.raises(SettingsError) as caught:
+            extra.parse({name: ["nonsense"]})
+        assert caught.value.errors.keys() == {name}
+    with pytest.raises(SettingsError):
+        extra.parse({"nonsense": "x"})
+
+
+@pytest.mark.parametrize(("slug", "verb"), EXTRAS)
+def test_what_was_stored_of_extra_inputs_is_read_again(slug, verb):
+    extra = PROVIDERS[slug].extras[verb]
+    chosen = {name: field.choices[-1][0] for name, field in extra.declared().items() if field.kind == "choice"}
+    parsed = extra.parse(chosen)
+
+    assert extra.parse(json.loads(json.dumps(dataclasses.asdict(parsed)))) == parsed
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Strange(Extra):
+    """Of a provider that is not there."""
+
+
+@pytest.mark.parametrize(("slug", "verb"), MOVING)
+def test_extra_inputs_of_another_provider_are_not_sent(serve, wire_to, slug, verb):
+    server = serve(answering(response()))
+
+    with pytest.raises(Declined) as caught:
+        getattr(connection_to(server, wire_to(server), slug), verb)(
+            dataclasses.replace(REQUESTS[verb], extra=Strange())
+        )
+
+    assert (caught.value.reason, server.connections) == (Reason.BAD_INPUT, 0)
 
 
 # ---- Secrets -----------------------------------------------------------------------------------------------
@@ -122,8 +234,34 @@ def test_neither_card_nor_pin_nor_key_is_in_the_record_of_a_call(serve, wire_to,
         getattr(connector, verb)(REQUESTS[verb])
 
     assert len(exchanges) == 1
-    assert "canary" not in repr(exchanges)
-    assert "6280390000012345" not in repr(exchanges)
+    assert "canary" not in repr(exchanges).lower()
+    assert NUMBER not in repr(exchanges)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_neither_card_nor_customer_is_in_the_repr_of_a_request(verb):
+    request = dataclasses.replace(REQUESTS[verb], extra=Strange())
+    shown = repr(request).lower()
+
+    assert "canary" not in shown
+    assert NUMBER not in shown
+    assert "strange" not in shown
+
+
+# ---- A connection that may be closing ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("slug", "verb"), SUPPORTED)
+def test_only_a_look_up_uses_a_connection_that_was_idle(serve, wire_to, exchanges, slug, verb):
+    server = serve(answering(response()))
+    connector = connection_to(server, wire_to(server, value_idle=0.02), slug, into=exchanges)
+
+    for _ in range(2):
+        with pytest.raises(Unclear):
+            getattr(connector, verb)(REQUESTS[verb])
+        time.sleep(0.05)
+
+    assert [exchange.reused for exchange in exchanges] == [False, verb not in MOVES_VALUE]
 
 
 # ---- The right word for every way to fail ------------------------------------------------------------------
@@ -187,16 +325,16 @@ def test_a_request_to_slow_down_says_for_how_long(serve, wire_to, slug, verb):
     with pytest.raises(Failure) as caught:
         getattr(connection_to(server, wire_to(server), slug), verb)(REQUESTS[verb])
 
-    assert (type(caught.value), caught.value.reason, caught.value.retry_after) == (
-        Declined,
-        Reason.THROTTLED,
-        3600,
-    )
+    assert (caught.value.reason, caught.value.retry_after) == (Reason.THROTTLED, 3600)
+    # No document says that it is decided before the work is done.
+    assert type(caught.value) is (Unclear if verb in MOVES_VALUE else Declined)
 
 
 # ---- The documents' own examples ---------------------------------------------------------------------------
 
 FILES = sorted(EXAMPLES.glob("*/*.json"))
+REQUEST_OF = {verb: type(request) for verb, request in REQUESTS.items()}
+PRESENT = {"x-api-key": "<present>", "jwt-token": "<present>", "sign": "<re-signed>"}
 
 
 def test_every_provider_has_examples(slug):
@@ -206,31 +344,55 @@ def test_every_provider_has_examples(slug):
 @pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
 def test_an_example_is_built_and_read(serve, wire_to, file):
     example = json.loads(file.read_text(encoding="utf-8"))
-    answer, expected = example["response"], example.get("reading")
+    answer = example["response"]
     body = answer.get("text", json.dumps(answer["body"]) if "body" in answer else "")
     server = serve(answering(response(body.encode(), status=answer["status"], headers=answer.get("headers"))))
-    # The connection is in the currency of the card.
-    currencies = {each["currency"] for each in (expected or {}).get("balances", ()) if "currency" in each}
-    settings = {"currency": (currencies or {"EUR"}).pop(), **example.get("settings", {})}
+    settings = settings_for(file.parent.name, example)
     connector = connection_to(server, wire_to(server), file.parent.name, settings=settings)
 
     outcome = call(connector, **example["call"])
 
     assert as_sent(server.requests) == as_documented(example["request"])
-    if expected is None:
+    if "failure" in example:
         assert isinstance(outcome, Failure), outcome
         assert {"class": type(outcome).__name__, "reason": outcome.reason} == example["failure"]
     else:
+        expected = as_expected(example.get("reading") or example["receipt"])
         assert not isinstance(outcome, Failure), repr(outcome)
+        assert isinstance(outcome, Receipt) == ("receipt" in example)
         shown = {"balances": [], **as_json(outcome)}
         assert {name: shown[name] for name in expected} == expected
         assert bool(shown["balances"]) == bool(expected.get("balances"))
 
 
-def call(connector, *, verb, number, pin=""):
-    assert verb == "balance"
+def settings_for(slug, example):
+    """The connection is in the currency of the card, and leaves out of a void what the example leaves out."""
+    expected = example.get("reading") or example.get("receipt") or {}
+    currencies = {each["currency"] for each in expected.get("balances", ()) if "currency" in each}
+    currencies |= {example["call"][name] for name in ("currency",) if name in example["call"]}
+    settings = {"currency": (currencies or {"EUR" if slug == "cardinquiry" else "USD"}).pop()}
+    if example["call"]["verb"] == "void":
+        settings["amount_on_void"] = "amount_minor" in example["call"]
+    return settings | example.get("settings", {})
+
+
+def call(connector, *, verb, entry=None, amount_minor=1050, currency="USD", points=0, customer=None, **given):
+    provider = type(connector)
+    if "activate" in given and verb == "activate":
+        assert given.pop("activate")
+    if entry:
+        given["extra"] = provider.extras[verb].parse({"entry_type": entry})
+    if customer:
+        given["customer"] = read_customer(customer, lambda text: text)
+    wanted = {each.name for each in dataclasses.fields(REQUEST_OF[verb])}
+    if "amount" in wanted:
+        given["amount"] = Money(amount_minor, currency)
+    if "points" in wanted:
+        given["points"] = Points(points)
+    if verb == "activate":
+        given.setdefault("reference", REFERENCE)
     try:
-        return connector.balance(BalanceRequest(number=number, pin=pin))
+        return getattr(connector, verb)(REQUEST_OF[verb](**given))
     except Failure as failure:
         return failure
 
@@ -238,33 +400,55 @@ def call(connector, *, verb, number, pin=""):
 def as_sent(requests):
     """The one request that was sent, in the examples' form."""
     (request,) = requests
-    head, _, _ = request.decode().partition("\r\n\r\n")
+    head, _, body = request.decode().partition("\r\n\r\n")
     line, *fields = head.split("\r\n")
     method, target, _ = line.split(" ")
-    headers = dict(field.split(": ", 1) for field in fields)
+    headers = {
+        name: PRESENT[name.lower()]
+        for name, _, _ in (field.partition(": ") for field in fields)
+        if name.lower() in PRESENT
+    }
     query = parse_qsl(urlsplit(target).query, keep_blank_values=True)
-    return {
+    sent = {
         "method": method,
         "path": urlsplit(target).path.removeprefix("/base"),
         "query": dict(query),
-        "headers": {name: "<present>" for name in headers if name == "X-Api-Key"},
+        "headers": headers,
     }
+    return sent | ({"body": json.loads(body)} if body else {})
 
 
 def as_documented(request):
-    return {"query": {}, "headers": {}, **request}
+    """The samples write "" for a detail of the customer that is not known; we leave it out."""
+    documented = {"query": {}, "headers": {}, **request}
+    if "customerInfo" in documented.get("body", {}):
+        known = {name: value for name, value in documented["body"]["customerInfo"].items() if value}
+        documented["body"] = {**documented["body"], "customerInfo": known}
+    return documented
 
 
-def as_json(reading):
-    shown = {
-        "status": reading.status.value,
-        "balances": [
-            {"kind": each.kind, "minor": each.value.minor, "currency": each.value.currency} for each in reading.balances
-        ],
-        "expires": reading.expires and reading.expires.isoformat(),
-        "expires_at": reading.expires_at and reading.expires_at.isoformat(),
-        "description": reading.description,
-        "usage_token": reading.usage_token,
-        "status_word": reading.status_word,
+def as_expected(outcome):
+    """ "money" of an example is in the connection's currency."""
+    balances = [each | {"kind": "total"} if each["kind"] == "money" else each for each in outcome.get("balances", ())]
+    return outcome | ({"balances": balances} if "balances" in outcome else {})
+
+
+def as_json(outcome):
+    shown = {"balances": [as_balance(each) for each in outcome.balances]}
+    if isinstance(outcome, Receipt):
+        return shown | {"provider_reference": outcome.provider_reference, "lines": list(outcome.lines)}
+    shown |= {
+        "status": outcome.status.value,
+        "expires": outcome.expires and outcome.expires.isoformat(),
+        "expires_at": outcome.expires_at and outcome.expires_at.isoformat(),
+        "description": outcome.description,
+        "usage_token": outcome.usage_token,
+        "status_word": outcome.status_word,
     }
     return {name: value for name, value in shown.items() if value is not None}
+
+
+def as_balance(balance):
+    if isinstance(balance.value, Points):
+        return {"kind": balance.kind, "points": balance.value.count}
+    return {"kind": balance.kind, "minor": balance.value.minor, "currency": balance.value.currency}

@@ -393,6 +393,25 @@ def test_a_call_that_was_never_sent_leaves_its_record(wire_to, exchanges):
     assert canaries(repr(exchange)) == []
 
 
+def test_a_hidden_member_is_hidden_in_what_was_sent_too(serve, wire_to, exchanges):
+    server = serve(answering(response(b'{"UsageToken": "canary", "x": 1}')))
+
+    answer = ask(wire_to(server), server.origin, method="POST", body=b'{"UsageToken":"canary","x":1}', into=exchanges)
+
+    assert exchanges[0].request_body == '{"UsageToken":"‹UsageToken›","x":1}'
+    assert exchanges[0].response_body == answer.kept == '{"UsageToken": "‹UsageToken›", "x": 1}'
+
+
+@pytest.mark.parametrize("name", ["jwt-token", "Sign", "Authorization", "X-Api-Key"])
+def test_a_header_that_proves_who_asks_is_kept_by_name_only(serve, wire_to, exchanges, name):
+    server = serve(answering(response(headers={name: "canary"})))
+
+    ask(wire_to(server), server.origin, headers={name: "canary"}, into=exchanges)
+
+    assert (name, "‹hidden›") in exchanges[0].request_headers
+    assert "canary" not in repr(exchanges)
+
+
 def test_a_record_can_be_stored_whatever_came_back(serve, wire_to, exchanges):
     body = b"\0\xff\xfe" + "‮<b>\ud7ff".encode() + b"x" * 100_000
     server = serve(answering(response(body)))

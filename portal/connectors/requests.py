@@ -1,0 +1,157 @@
+"""What a provider is asked: one frozen request for each verb. Knows no provider.
+
+A request that moves value cannot be made of nothing, of less than nothing or of the wrong kind of value: money
+is Money and points are Points, although some providers call both "amount". Whether a connection takes the
+number, the currency and the reference is for its connector to say. `reference` is our operation's key, sent
+wherever the provider has a field for it. `extra` are the inputs only this provider has (`Connector.extras`);
+None stands for their defaults.
+"""
+
+from dataclasses import dataclass, field
+
+from portal.connectors.fields import Extra
+from portal.money import HARD_CAP, Money, MoneyError, Points
+
+
+@dataclass(frozen=True)
+class ClientContext:
+    """The browser on whose behalf we ask: its address as our trusted proxy saw it, and its headers."""
+
+    address: str = field(repr=False)
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CustomerDetails:
+    """What a provider keeps, or is asked to keep, of the person who holds a card. All text, "" where unknown.
+
+    `country` is ISO 3166-1 alpha-2, days are YYYY-MM-DD, `holder` is "primary", "alternate" or "giver" (who
+    bought the card for another), and the last four are "yes" or "no".
+    """
+
+    holder: str = field(default="", repr=False)
+    first_name: str = field(default="", repr=False)
+    middle_name: str = field(default="", repr=False)
+    last_name: str = field(default="", repr=False)
+    address1: str = field(default="", repr=False)
+    address2: str = field(default="", repr=False)
+    city: str = field(default="", repr=False)
+    state: str = field(default="", repr=False)
+    postal: str = field(default="", repr=False)
+    country: str = field(default="", repr=False)
+    phone: str = field(default="", repr=False)
+    email: str = field(default="", repr=False)
+    birthday: str = field(default="", repr=False)
+    anniversary: str = field(default="", repr=False)
+    gender: str = field(default="", repr=False)
+    phone_is_mobile: str = field(default="", repr=False)
+    wants_letters: str = field(default="", repr=False)
+    wants_calls: str = field(default="", repr=False)
+    wants_mails: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BalanceRequest:
+    """A look-up of one card. `number` is what `clean_number` returned, `pin` the card's password as typed."""
+
+    number: str = field(repr=False)
+    pin: str = field(default="", repr=False)
+    client: ClientContext | None = field(default=None, repr=False)
+    extra: Extra | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActivateRequest:
+    """Make a card usable. `customer` are details to keep with it; what is "" in them stays as it is."""
+
+    number: str = field(repr=False)
+    reference: str
+    customer: CustomerDetails | None = field(default=None, repr=False)
+    extra: Extra | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TopUpRequest:
+    """Put `amount` on a card. It is activated only where `activate` says so, never by the way."""
+
+    number: str = field(repr=False)
+    amount: Money
+    reference: str
+    activate: bool = False
+    customer: CustomerDetails | None = field(default=None, repr=False)
+    extra: Extra | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        _money_to_move(self.amount)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PayRequest:
+    """Take `amount` from a card: all of it or nothing."""
+
+    number: str = field(repr=False)
+    amount: Money
+    reference: str
+    extra: Extra | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        _money_to_move(self.amount)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoidRequest:
+    """Undo a whole payment or top-up of `amount`.
+
+    `original` is the provider's reference from its Receipt, not ours; `number` is the card it was on, "" where
+    it was on none.
+    """
+
+    original: str
+    number: str = field(default="", repr=False)
+    amount: Money
+    reference: str
+    extra: Extra | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        _money_to_move(self.amount)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TipRequest:
+    """Take a tip of `amount`, beside the payment `original` (the provider's reference), from the card that paid."""
+
+    original: str
+    number: str = field(repr=False)
+    amount: Money
+    reference: str
+    extra: Extra | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        _money_to_move(self.amount)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointsRequest:
+    """Give `points` to a card, or take them from it: the verb says which."""
+
+    number: str = field(repr=False)
+    points: Points
+    reference: str
+    extra: Extra | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.points, Points):
+            raise TypeError("Points are moved as Points.")
+        _some(self.points.count)
+
+
+def _money_to_move(amount: object) -> None:
+    if not isinstance(amount, Money):
+        raise TypeError("Money is moved as Money.")
+    _some(amount.minor)
+
+
+def _some(count: int) -> None:
+    # A payment of less than nothing is a top-up nobody paid for.
+    if not 0 < count <= HARD_CAP:
+        raise MoneyError("What is moved is more than nothing, and not more than a card can hold.")
