@@ -65,12 +65,13 @@ app.conf.update(
     task_serializer="json",
     timezone="UTC",
     beat_schedule={
-        "sweep look-ups": {
-            "task": "portal.ledger.tasks.sweep_look_ups",
+        name: {
+            "task": f"portal.ledger.tasks.{name}",
             "schedule": float(settings.SWEEP_SECONDS),
             # Sweeps that nobody took do not pile up.
             "options": {"expires": settings.SWEEP_SECONDS * 2},
         }
+        for name in ("sweep_look_ups", "sweep_operations")
     },
 )
 app.autodiscover_tasks(["portal.ledger"])

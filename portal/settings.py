@@ -235,6 +235,12 @@ LOOK_UP_CONNECT_SECONDS = env_count("LOOK_UP_CONNECT_SECONDS", 3, least=1)
 LOOK_UP_SECONDS = env_count("LOOK_UP_SECONDS", 10, least=1)
 LOOK_UP_LEASE_SECONDS = env_count("LOOK_UP_LEASE_SECONDS", LOOK_UP_SECONDS + 10, least=2)
 LOOK_UP_KEPT_SECONDS = env_count("LOOK_UP_KEPT_SECONDS", 15 * 60, least=10)
+# An operation, in seconds: connecting, the whole call, the lease of the worker that makes it, and how long a lost
+# answer is left alone before anybody looks what became of it.
+OPERATION_CONNECT_SECONDS = env_count("OPERATION_CONNECT_SECONDS", 5, least=1)
+OPERATION_SECONDS = env_count("OPERATION_SECONDS", 30, least=1)
+OPERATION_LEASE_SECONDS = env_count("OPERATION_LEASE_SECONDS", OPERATION_SECONDS + 15, least=2)
+QUIET_SECONDS = env_count("QUIET_SECONDS", 120, least=1)
 SWEEP_SECONDS = env_count("SWEEP_SECONDS", 5, least=1)
 
 # ---- Logs -----------------------------------------------------------------------------------------------------

@@ -65,7 +65,7 @@ def scan(request: StaffRequest) -> HttpResponse:
                 number=form.cleaned_data["number"],
                 client=client_context(request),
             )
-        except balances.NotNow as not_now:
+        except connections.NotNow as not_now:
             form.add_error(None, connections.not_now_words(not_now.connection))
         else:
             return redirect("look_up", request.merchant.slug, inquiry.key)

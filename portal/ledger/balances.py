@@ -13,12 +13,10 @@ provider. What was typed is sealed before it is stored and erased in the transac
 import json
 import logging
 import uuid
-from datetime import date, timedelta
-from functools import cache
-from zoneinfo import ZoneInfo
+from collections.abc import Mapping
+from datetime import timedelta
 
 from django.conf import settings
-from django.db import connection as database
 from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
@@ -35,12 +33,12 @@ from portal.connectors.base import (
     Reading,
     Reason,
 )
-from portal.connectors.http import Exchange, Wire
+from portal.connectors.http import Exchange
+from portal.ledger import calls, cards
 from portal.ledger.models import SEALED_ELSEWHERE, WORKER_LOST, Inquiry, Pulse, State, inquiry_writer
 from portal.merchants import access, connections, tenancy, vault
 from portal.merchants.models import Connection, Member
 from portal.merchants.roles import Permission
-from portal.money import Money
 
 log = logging.getLogger(__name__)
 
@@ -48,18 +46,16 @@ log = logging.getLogger(__name__)
 ATTEMPTS = 2
 
 
-class NotNow(Exception):
-    """This connection is not asked at the moment: it is paused, or the provider wants us to wait until `until`."""
-
-    def __init__(self, connection: Connection) -> None:
-        super().__init__(f"{connection.name} is not asked at the moment.")
-        self.connection = connection
-
-
 # ---- What people ask ------------------------------------------------------------------------------------------
 @inquiry_writer.writes
 def open_look_up(
-    *, member: Member, key: uuid.UUID, connection: Connection, number: str, client: ClientContext | None
+    *,
+    member: Member,
+    key: uuid.UUID,
+    connection: Connection,
+    number: str,
+    client: ClientContext | None,
+    extra: Mapping[str, object] | None = None,
 ) -> Inquiry:
     """Take in one scanned or typed card number, already normalised by the connector, and return its look-up.
 
@@ -70,10 +66,13 @@ def open_look_up(
     """
     _refuse_if_paused(connection)
     index = vault.card_index(merchant=member.merchant_id, provider=connection.provider, number=number)
-    wants_pin = PROVIDERS[connection.provider].wants_pin(connection.options)
+    provider = PROVIDERS[connection.provider]
+    wants_pin = provider.wants_pin(connection.options)
     with transaction.atomic(durable=True):
         access.still_may(member, Permission.LOOK_UP_CARDS)
         fresh = _new(member=member, key=key, connection=connection, index=index)
+        fresh.card = cards.card_of(connection, number) if provider.whole_numbers else None
+        fresh.extra = dict(extra or {})
         fresh.last_four = number[-4:]
         fresh.sealed_number = vault.seal(_place(fresh, "number"), number.encode())
         if client is not None:
@@ -83,13 +82,15 @@ def open_look_up(
         fresh.state = State.WANTS_PIN if wants_pin else State.WAITING
         fresh.woken_at = None if wants_pin else timezone.now()
         Inquiry.objects.bulk_create([fresh], ignore_conflicts=True)
-        found = Inquiry.objects.select_related("connection").get(merchant=member.merchant_id, key=key)
+        found = Inquiry.objects.select_related("connection", "card").get(merchant=member.merchant_id, key=key)
         same = bytes(found.card_index) == index and found.connection_id == connection.pk
         if same and found.state == State.WAITING:
             _wake(found)
     if same:
         return found
-    return open_look_up(member=member, key=uuid.uuid4(), connection=connection, number=number, client=client)
+    return open_look_up(
+        member=member, key=uuid.uuid4(), connection=connection, number=number, client=client, extra=extra
+    )
 
 
 @inquiry_writer.writes
@@ -133,7 +134,7 @@ def _new(*, member: Member, key: uuid.UUID, connection: Connection, index: bytes
 
 def _refuse_if_paused(connection: Connection) -> None:
     if not connections.is_asked(connection):
-        raise NotNow(connection)
+        raise connections.NotNow(connection)
 
 
 def _place(inquiry: Inquiry, field: str) -> vault.Context:
@@ -154,8 +155,7 @@ def answer(inquiry_id: int) -> None:
     if inquiry is None:
         return
     with tenancy.merchant(inquiry.merchant_id):
-        if not database.in_atomic_block:  # always so in a worker; a unit test holds its own transaction
-            database.close()  # a slow provider must not keep a connection of the pool
+        calls.give_back_database()
         try:
             reading = _ask(inquiry)
         except vault.CannotOpen:
@@ -183,14 +183,17 @@ def _ask(inquiry: Inquiry) -> Reading:
     connector = connect(
         connection.provider,
         {**connection.options, **connections.open_secrets(connection)},
-        wire=_wire(),
+        wire=calls.wire(),
         on_exchange=lambda exchange: _log(inquiry, exchange),
     )
+    declared = connector.extras.get("balance")
+    extra = declared.parse(inquiry.extra) if declared else None
     return connector.balance(
         BalanceRequest(
             number=_open(inquiry, "number", inquiry.sealed_number),
             pin=_open(inquiry, "pin", inquiry.sealed_pin),
             client=_open_client(inquiry),
+            extra=extra,
         )
     )
 
@@ -204,11 +207,6 @@ def _open_client(inquiry: Inquiry) -> ClientContext | None:
 
 def _open(inquiry: Inquiry, field: str, sealed: bytes | memoryview | None) -> str:
     return vault.open_sealed(_place(inquiry, field), sealed).decode() if sealed is not None else ""
-
-
-@cache
-def _wire() -> Wire:
-    return Wire(allow=settings.PROVIDER_ORIGINS_ALLOWED)
 
 
 def _log(inquiry: Inquiry, exchange: Exchange) -> None:
@@ -247,7 +245,7 @@ def _store_reading(inquiry: Inquiry, reading: Reading) -> None:
             card_status=reading.status,
         )
         return
-    total = next((b.value for b in reading.balances if b.kind == "total" and isinstance(b.value, Money)), None)
+    total = cards.money_of(reading)
     token = reading.usage_token
     _move(
         inquiry,
@@ -257,18 +255,14 @@ def _store_reading(inquiry: Inquiry, reading: Reading) -> None:
         card_status=reading.status,
         balance_minor=total.minor if total else None,
         balance_currency=total.currency if total else "",
-        expires_on=_last_day(inquiry, reading),
+        points=cards.points_of(reading),
+        holder=cards.masked_holder(reading.customer),
+        expires_on=cards.last_day(reading, inquiry.connection.merchant),
         description=reading.description[:200],
         sealed_usage_token=vault.seal(_place(inquiry, "usage token"), token.encode()) if token else None,
     )
-
-
-def _last_day(inquiry: Inquiry, reading: Reading) -> date | None:
-    if reading.expires_at is None:
-        return reading.expires
-    # "Good before this moment": the day, in the merchant's zone, that holds the last moment before it.
-    zone = ZoneInfo(inquiry.connection.merchant.time_zone)
-    return (reading.expires_at - timedelta(microseconds=1)).astimezone(zone).date()
+    if inquiry.card_id is not None:
+        cards.remember(inquiry.card_id, reading, inquiry.connection.merchant)
 
 
 def _store_failure(inquiry: Inquiry, failure: Failure) -> None:

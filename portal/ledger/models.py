@@ -1,5 +1,9 @@
-"""What happened: look-ups now, operations next. Rows are written by balances.py only."""
+"""What happened: cards, operations with their exchanges, and look-ups.
 
+Look-ups are written by balances.py only, everything else by operations.py.
+"""
+
+import uuid
 from typing import Any
 
 from django.db import models
@@ -11,6 +15,7 @@ from portal.merchants.models import Connection, Merchant, Person
 from portal.merchants.writers import Writer, WrittenRows
 
 inquiry_writer = Writer("portal.ledger.balances")
+operation_writer = Writer("portal.ledger.operations")
 
 
 class State(models.TextChoices):
@@ -31,6 +36,31 @@ SEALED_ELSEWHERE = "sealed_elsewhere"
 FINAL = (State.ANSWERED, State.FAILED)
 
 
+class Card(models.Model):
+    """A card of one connection, known by the keyed hash of its number. Its balance is a reading, never our own sum."""
+
+    merchant = models.ForeignKey(Merchant, on_delete=models.CASCADE)
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE)
+    key = models.UUIDField(default=uuid.uuid4, editable=False)
+    index = models.BinaryField(help_text="Keyed hash of the number.")
+    last_four = models.CharField(max_length=4)
+    sealed_number = models.BinaryField(help_text="Later calls need it; only workers can open it.")
+    first_seen_at = models.DateTimeField(db_default=Now())
+    balance_minor = models.BigIntegerField(null=True, help_text="Minor units.")
+    balance_currency = models.CharField(max_length=3, blank=True)
+    points = models.BigIntegerField(null=True)
+    card_status = models.CharField(max_length=30, blank=True, help_text="connectors.base.CardStatus.")
+    expires_on = models.DateField(null=True, help_text="Last valid day.")
+    read_at = models.DateTimeField(null=True, help_text="When the provider told us.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["merchant", "id"], name="card_of_merchant"),
+            models.UniqueConstraint(fields=["connection", "index"], name="card_once"),
+            models.UniqueConstraint(fields=["merchant", "key"], name="card_key_once"),
+        ]
+
+
 class InquiryRows(WrittenRows["Inquiry"]):
     """Look-ups."""
 
@@ -47,6 +77,9 @@ class Inquiry(models.Model):
     merchant = models.ForeignKey(Merchant, on_delete=models.CASCADE)
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE)
     key = models.UUIDField(editable=False, help_text="Minted when the form is drawn: pressing twice asks once.")
+    card = models.ForeignKey(
+        Card, null=True, on_delete=models.CASCADE, help_text="Where the number is known to be whole."
+    )
     asked_by = models.ForeignKey(Person, null=True, on_delete=models.SET_NULL)
     asked_at = models.DateTimeField(db_default=Now())
     state = models.CharField(max_length=20, choices=State.choices)
@@ -55,6 +88,7 @@ class Inquiry(models.Model):
     last_four = models.CharField(max_length=4)
     sealed_number = models.BinaryField(null=True)
     sealed_pin = models.BinaryField(null=True)
+    extra = models.JSONField(default=dict, help_text="What only this provider asks for; nothing secret.")
     sealed_client = models.BinaryField(null=True, help_text="Browser and address of who asks, for the provider.")
 
     woken_at = models.DateTimeField(null=True, help_text="Ready for a worker since.")
@@ -65,7 +99,9 @@ class Inquiry(models.Model):
     card_status = models.CharField(max_length=30, blank=True, help_text="connectors.base.CardStatus.")
     balance_minor = models.BigIntegerField(null=True, help_text="Minor units.")
     balance_currency = models.CharField(max_length=3, blank=True)
+    points = models.BigIntegerField(null=True)
     expires_on = models.DateField(null=True, help_text="Last valid day.")
+    holder = models.JSONField(default=dict, help_text="Who holds the card, masked before it is stored.")
     description = models.CharField(max_length=200, blank=True)
     sealed_usage_token = models.BinaryField(null=True)
     failure = models.CharField(max_length=20, blank=True, help_text="Which of the five ways to fail.")
@@ -129,3 +165,176 @@ class Pulse(models.Model):
 
     name = models.CharField(max_length=20, primary_key=True)
     at = models.DateTimeField()
+
+
+class OperationState(models.TextChoices):
+    """The words people see. Their order is the order of an operation's life."""
+
+    WAITING = "waiting", _("Waiting")
+    RUNNING = "running", _("Asking")
+    CHECKING = "checking", _("Checking")
+    NEEDS_PERSON = "needs_person", _("Needs a person")
+    DONE = "done", _("Done")
+    REFUSED = "refused", _("Refused")
+    FAILED = "failed", _("Not sent")
+
+
+OVER = (OperationState.DONE, OperationState.REFUSED, OperationState.FAILED)
+# While one of these is under way for a card, no other operation of ours touches the card.
+IN_FLIGHT = (OperationState.RUNNING, OperationState.CHECKING, OperationState.NEEDS_PERSON)
+
+
+class OperationRows(WrittenRows["Operation"]):
+    """Operations."""
+
+    writer = operation_writer
+
+
+class Operation(models.Model):
+    """One thing asked of one provider, under a unique key. This row is the truth about it.
+
+    Amounts are minor units of `currency`; points stand in `points`, without a currency. `key` is minted when the form
+    is drawn; its 32 hexadecimal digits are the reference the provider gets. What only the call needs (customer
+    details) is sealed and erased at the end.
+    """
+
+    merchant = models.ForeignKey(Merchant, on_delete=models.DO_NOTHING)
+    connection = models.ForeignKey(Connection, on_delete=models.DO_NOTHING)
+    card = models.ForeignKey(Card, null=True, on_delete=models.DO_NOTHING)
+    original = models.ForeignKey("self", null=True, on_delete=models.DO_NOTHING, help_text="What a void or tip is for.")
+    key = models.UUIDField(editable=False)
+    verb = models.CharField(max_length=20, help_text="connectors.base.VERBS.")
+    amount_minor = models.BigIntegerField(null=True)
+    currency = models.CharField(max_length=3, blank=True)
+    points = models.BigIntegerField(null=True)
+    also_activate = models.BooleanField(default=False, help_text="A top-up that was told to activate the card, too.")
+    extra = models.JSONField(default=dict, help_text="What only this provider asks for; nothing secret.")
+    sealed_input = models.BinaryField(null=True)
+    fingerprint = models.BinaryField(
+        help_text="Keyed hash of all that was asked: the same key must mean the same thing."
+    )
+    in_flight_key = models.BinaryField(null=True, help_text="Keyed hash of what may have one operation at a time.")
+    priority = models.PositiveSmallIntegerField(default=0, help_text="A person at the till is 0, a file 10.")
+    asked_by = models.ForeignKey(Person, null=True, on_delete=models.DO_NOTHING, related_name="+")
+    asked_at = models.DateTimeField()
+
+    state = models.CharField(max_length=20, choices=OperationState.choices, default=OperationState.WAITING)
+    attempt = models.PositiveSmallIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(null=True, help_text="Waiting: not before. Checking: look again then.")
+    lease_until = models.DateTimeField(null=True)
+    begun_at = models.DateTimeField(null=True, help_text="When the last attempt was claimed.")
+    checks = models.PositiveSmallIntegerField(default=0)
+    ended_at = models.DateTimeField(null=True)
+
+    before_minor = models.BigIntegerField(null=True, help_text="The card's money read before sending.")
+    before_points = models.BigIntegerField(null=True)
+    before_at = models.DateTimeField(null=True)
+    after_minor = models.BigIntegerField(null=True, help_text="The card's money read afterwards.")
+    after_points = models.BigIntegerField(null=True)
+    after_at = models.DateTimeField(null=True)
+
+    provider_reference = models.CharField(max_length=100, blank=True)
+    reason = models.CharField(max_length=40, blank=True, help_text="connectors.base.Reason, or ours.")
+    provider_text = models.CharField(max_length=500, blank=True)
+    trace = models.CharField(max_length=100, blank=True)
+    settled_by = models.CharField(max_length=20, blank=True, help_text="answer, balance or person.")
+    decided_by = models.ForeignKey(Person, null=True, on_delete=models.DO_NOTHING, related_name="+")
+    decided_at = models.DateTimeField(null=True)
+    decision = models.CharField(max_length=20, blank=True, help_text="What a first person said: happened or did_not.")
+    decision_reason = models.CharField(max_length=500, blank=True)
+    seconded_by = models.ForeignKey(Person, null=True, on_delete=models.DO_NOTHING, related_name="+")
+
+    objects = OperationRows.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["merchant", "id"], name="operation_of_merchant"),
+            models.UniqueConstraint(fields=["merchant", "key"], name="operation_key_once"),
+            models.UniqueConstraint(
+                fields=["connection", "in_flight_key"],
+                condition=Q(state__in=IN_FLIGHT) & Q(in_flight_key__isnull=False),
+                name="operation_one_in_flight",
+            ),
+            models.UniqueConstraint(
+                fields=["original"],
+                condition=Q(verb="void") & ~Q(state__in=("refused", "failed")),
+                name="operation_voided_once",
+            ),
+            models.CheckConstraint(condition=Q(state__in=OperationState.values), name="operation_state_known"),
+            models.CheckConstraint(
+                condition=Q(amount_minor=None, currency="")
+                | (Q(amount_minor__gt=0, amount_minor__lte=10**9, points=None) & ~Q(currency="")),
+                name="operation_money_or_points",
+            ),
+            models.CheckConstraint(
+                condition=Q(points=None) | Q(points__gt=0, points__lte=10**9), name="operation_points_positive"
+            ),
+            models.CheckConstraint(
+                condition=(Q(state="running") & Q(lease_until__isnull=False))
+                | (~Q(state="running") & Q(lease_until=None)),
+                name="operation_leased_while_running",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state__in=OVER) | Q(sealed_input=None, ended_at__isnull=False),
+                name="operation_keeps_no_secret_after_the_end",
+            ),
+            models.CheckConstraint(
+                condition=~Q(settled_by="person") | (Q(decided_by__isnull=False) & ~Q(decision_reason="")),
+                name="operation_decided_with_a_reason",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["merchant", "-id"], name="operation_newest"),
+            models.Index(fields=["merchant", "card", "-id"], name="operation_of_card"),
+            models.Index(
+                fields=["priority", "id"], condition=Q(state=OperationState.WAITING), name="operation_waiting"
+            ),
+            models.Index(
+                fields=["connection", "in_flight_key", "id"],
+                condition=Q(state=OperationState.WAITING),
+                name="operation_order_of_card",
+            ),
+            models.Index(fields=["lease_until"], condition=Q(state="running"), name="operation_leased"),
+            models.Index(fields=["connection"], condition=Q(state="running"), name="operation_running"),
+            models.Index(fields=["connection", "begun_at"], name="operation_begun"),
+            models.Index(fields=["next_attempt_at"], condition=Q(state="checking"), name="operation_checking"),
+            models.Index(fields=["merchant", "id"], condition=Q(state="needs_person"), name="operation_needs_person"),
+            models.Index(fields=["merchant", "provider_reference"], name="operation_by_reference"),
+        ]
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        operation_writer.require()
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        raise TypeError("An operation is never deleted.")
+
+    @property
+    def reference(self) -> str:
+        """Our reference at the provider and on paper: 32 hexadecimal digits."""
+        return self.key.hex
+
+
+class Exchange(models.Model):
+    """One call made for an operation, answered or not: redacted evidence, with its timing. Never changed."""
+
+    merchant = models.ForeignKey(Merchant, on_delete=models.DO_NOTHING)
+    operation = models.ForeignKey(Operation, on_delete=models.DO_NOTHING)
+    purpose = models.CharField(max_length=10, help_text="before, call or check.")
+    attempt = models.PositiveSmallIntegerField()
+    at = models.DateTimeField()
+    method = models.CharField(max_length=10)
+    url = models.CharField(max_length=2000)
+    request_headers = models.JSONField()
+    request_body = models.TextField()
+    status = models.PositiveSmallIntegerField(null=True)
+    response_headers = models.JSONField()
+    response_body = models.TextField()
+    connect_ms = models.PositiveIntegerField()
+    total_ms = models.PositiveIntegerField()
+    reused = models.BooleanField()
+    reason = models.CharField(max_length=40, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["merchant", "id"], name="exchange_of_merchant")]
+        indexes = [models.Index(fields=["merchant", "operation", "id"], name="exchange_of_operation")]

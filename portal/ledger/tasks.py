@@ -5,7 +5,7 @@ import logging
 from celery import shared_task
 from kombu.exceptions import OperationalError
 
-from portal.ledger import balances
+from portal.ledger import balances, operations
 
 log = logging.getLogger(__name__)
 
@@ -29,3 +29,27 @@ def wake(inquiry_id: int) -> None:
         answer_look_up.delay(inquiry_id=inquiry_id)
     except (OperationalError, OSError):
         log.warning("The broker is away; the sweep will find the look-up.")
+
+
+@shared_task(queue="work")
+def work_on_operations() -> None:
+    """Bring the operation that is due first as far as it goes, and the next, while there are any."""
+    for _ in range(50):  # then the message is given back; the sweep sees to the rest
+        if not operations.work():
+            break
+
+
+@shared_task(queue="work")
+def sweep_operations() -> None:
+    """Take back what dead workers left, look at what became of lost answers, and wake workers for what waits."""
+    if operations.sweep():
+        wake_for_operations()
+    operations.settle_due()
+
+
+def wake_for_operations() -> None:
+    """Tell a worker that something is due. A broker that is away costs the seconds until the next sweep."""
+    try:
+        work_on_operations.delay()
+    except (OperationalError, OSError):
+        log.warning("The broker is away; the sweep will find the operation.")

@@ -31,7 +31,7 @@ def look_up(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
         if form.is_valid():
             try:
                 _give(inquiry, form)
-            except balances.NotNow as not_now:
+            except connections.NotNow as not_now:
                 form.add_error(None, connections.not_now_words(not_now.connection))
             else:
                 return redirect(request.path)

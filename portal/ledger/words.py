@@ -205,6 +205,19 @@ FAILURES: dict[str, tuple[Promise, Promise]] = {
     Reason.REDIRECTED: (_("The card company sent us to another address."), _ADMIN),
     Reason.SERVER_ERROR: (_("The card company has trouble of its own."), _LATER),
     Reason.UNSUPPORTED: (_("This card company cannot tell balances."), _OWNER),
+    Reason.NOT_ENOUGH: (
+        _("There is not enough on the card."),
+        _("Nothing was taken. Ask for less, or take the rest otherwise."),
+    ),
+    Reason.CARD_UNKNOWN: (_("The card company does not know this card."), _("Nothing was changed. Check the number.")),
+    Reason.CARD_INACTIVE: (_("The card is not active."), _("Nothing was changed. Activate it first.")),
+    Reason.TOO_LATE: (_("It is too late for that: the card company has settled it."), _("Nothing was changed.")),
+    Reason.PENDING: (
+        _("The card company has it in hand and has not said how it ends."),
+        _("Do not ask again. We are checking."),
+    ),
+    Reason.DUPLICATE: (_("The card company has seen this before."), _("Do not ask again. We are checking.")),
+    Reason.MISMATCH: (_("The answer is about something else than we asked."), _("Do not ask again. We are checking.")),
     SEALED_ELSEWHERE: (
         _("What was typed, or the key of this connection, cannot be opened."),
         _("Nothing was sent. Scan the card again; if it happens again, tell the administrator."),

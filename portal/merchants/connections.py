@@ -16,6 +16,15 @@ from portal.connectors.base import Reason
 from portal.merchants import audit, vault
 from portal.merchants.models import Connection, Person
 
+
+class NotNow(Exception):
+    """This connection is not asked at the moment: it is paused, or the provider wants us to wait."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(f"{connection.name} is not asked at the moment.")
+        self.connection = connection
+
+
 PAUSE_WORDS: dict[str, Promise] = {
     Reason.KEY_REFUSED: gettext_lazy("the provider does not accept its key."),
     Reason.ACCESS_REFUSED: gettext_lazy("the provider refuses access with its key."),

@@ -56,6 +56,9 @@ class Merchant(models.Model):
     currency = models.CharField(max_length=3, help_text="ISO 4217.")
     time_zone = models.CharField(max_length=50, help_text="IANA name; every date of the merchant is in it.")
     founded_at = models.DateTimeField(auto_now_add=True)
+    second_person_from = models.BigIntegerField(
+        null=True, blank=True, help_text="Minor units: from here on a decision by hand needs two people."
+    )
 
     def __str__(self) -> str:
         return self.name
@@ -119,6 +122,14 @@ class Connection(models.Model):
     paused_at = models.DateTimeField(null=True, blank=True, help_text="Not asked until somebody resumes it.")
     pause_reason = models.CharField(max_length=40, blank=True, help_text="Our word for why.")
     held_until = models.DateTimeField(null=True, blank=True, help_text="The provider asked us to wait until then.")
+    concurrency = models.PositiveSmallIntegerField(default=8, help_text="Operations under way at once, at most.")
+    per_second = models.PositiveSmallIntegerField(default=20, help_text="Operations begun in a second, at most.")
+    only_this_desk = models.BooleanField(
+        default=False, help_text="Nobody else moves these cards, so a balance that changed by our amount proves it."
+    )
+    reads_balance_first = models.BooleanField(
+        default=True, help_text="One more call before each operation: the evidence if its answer is lost."
+    )
 
     class Meta:
         constraints = [

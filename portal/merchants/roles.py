@@ -25,18 +25,35 @@ class Permission(StrEnum):
 
     SEE_DESK = "see_desk"
     LOOK_UP_CARDS = "look_up_cards"
+    ACTIVATE_CARDS = "activate_cards"
+    TOP_UP = "top_up"
+    TAKE_PAYMENTS = "take_payments"
+    MOVE_POINTS = "move_points"
+    VOID = "void"
+    SEE_OPERATIONS = "see_operations"
+    DECIDE = "decide"
+    SEE_CUSTOMERS = "see_customers"
     SEE_SETTINGS = "see_settings"
     RESUME_CONNECTIONS = "resume_connections"
 
 
 EVERYBODY = frozenset(Role)
+AT_THE_TILL = frozenset({Role.OWNER, Role.MANAGER, Role.CASHIER})
 
 TABLE: dict[Permission, tuple[Promise, frozenset[Role]]] = {
     Permission.SEE_DESK: (_("Seeing the desk"), EVERYBODY),
     Permission.LOOK_UP_CARDS: (
         _("Looking up cards"),
-        frozenset({Role.OWNER, Role.MANAGER, Role.CASHIER}),
+        AT_THE_TILL,
     ),
+    Permission.ACTIVATE_CARDS: (_("Activating cards"), AT_THE_TILL),
+    Permission.TOP_UP: (_("Adding money"), AT_THE_TILL),
+    Permission.TAKE_PAYMENTS: (_("Taking payments and tips"), AT_THE_TILL),
+    Permission.MOVE_POINTS: (_("Issuing and redeeming points"), AT_THE_TILL),
+    Permission.VOID: (_("Voiding"), AT_THE_TILL),
+    Permission.SEE_OPERATIONS: (_("Seeing operations"), EVERYBODY - {Role.MARKETING}),
+    Permission.DECIDE: (_("Deciding what became of an operation"), frozenset({Role.OWNER, Role.MANAGER})),
+    Permission.SEE_CUSTOMERS: (_("Seeing who holds a card"), AT_THE_TILL),
     Permission.SEE_SETTINGS: (
         _("Seeing stores, people and connections"),
         frozenset({Role.OWNER, Role.MANAGER, Role.ACCOUNTANT, Role.READ_ONLY}),

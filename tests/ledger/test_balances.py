@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from portal.connectors.base import ClientContext
 from portal.ledger import balances
 from portal.ledger.models import Inquiry, Pulse, State, inquiry_writer
-from portal.merchants import tenancy, vault
+from portal.merchants import connections, tenancy, vault
 from portal.merchants.models import AuditEntry, Connection, Member
 from tests.conftest import make_connection
 
@@ -222,7 +222,7 @@ def test_refused_credentials_pause_the_connection_once_and_leave_one_line(ask, a
     assert connection.paused_at is not None
     assert connection.pause_reason == "access_refused"
     assert [line.verb for line in AuditEntry.objects.all()] == ["connection paused"]
-    with pytest.raises(balances.NotNow):
+    with pytest.raises(connections.NotNow):
         opened(at_jung, connection, CARD)
 
 
@@ -231,7 +231,7 @@ def test_being_told_to_slow_down_holds_the_connection_as_long_as_asked(ask, at_j
 
     connection.refresh_from_db()
     assert connection.held_until is not None
-    with pytest.raises(balances.NotNow):
+    with pytest.raises(connections.NotNow):
         opened(at_jung, connection, CARD)
 
 

@@ -18,6 +18,9 @@ EVERY_MERCHANT_CALLS = {
     ("desk/demo.py", "the demo makes its own merchants"),
     ("ledger/balances.py", "a worker claims a look-up by its id"),
     ("merchants/audit.py", "a line of the trail about no merchant is the administrators'"),
+    ("ledger/operations.py", "a worker claims the operation that is due first"),
+    ("ledger/operations.py", "operations whose quiet period is over are looked at"),
+    ("ledger/operations.py", "the sweep finds operations of dead workers and forgotten ones"),
     ("ledger/balances.py", "the sweep finds look-ups of dead workers and old ones"),
 }
 
@@ -168,8 +171,8 @@ def _point_to(foreign: Connection, *, merchant: Merchant) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO ledger_inquiry (merchant_id, connection_id, key, state, card_index, last_four, attempt,"
-            " card_status, balance_currency, description, failure, reason, provider_text, trace)"
-            " VALUES (%s, %s, gen_random_uuid(), 'wants_pin', '', '4352', 0, '', '', '', '', '', '', '')",
+            " card_status, balance_currency, description, failure, reason, provider_text, trace, extra, holder)"
+            " VALUES (%s, %s, gen_random_uuid(), 'wants_pin', '', '4352', 0, '', '', '', '', '', '', '', '{}', '{}')",
             [merchant.pk, foreign.pk],
         )
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")

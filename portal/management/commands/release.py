@@ -8,8 +8,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 from psycopg import sql
 
-# The trail is added to and read, by anyone who signs in as the application; nobody changes it.
-APPEND_ONLY = ["merchants_auditentry"]
+# Added to and read, by anyone who signs in as the application; changed by nobody.
+APPEND_ONLY = ["merchants_auditentry", "ledger_exchange"]
 READ_ONLY = ["django_migrations"]
 
 

@@ -1,0 +1,190 @@
+"""A worker's talk with a provider about one operation: what is opened for it, what is asked, what is kept as evidence.
+
+Writes nothing itself: operations.py stores outcome and evidence together.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from django.conf import settings
+from django.db import connection as database
+
+from portal.connectors import PROVIDERS, connect, http
+from portal.connectors.base import (
+    ActivateRequest,
+    BalanceRequest,
+    Connector,
+    CustomerDetails,
+    Extra,
+    PayRequest,
+    PointsRequest,
+    Reading,
+    Receipt,
+    Settles,
+    TipRequest,
+    TopUpRequest,
+    VoidRequest,
+)
+from portal.ledger import cards, clock
+from portal.ledger.models import Exchange, Operation
+from portal.merchants import connections, vault
+from portal.money import Money, Points
+
+
+@cache
+def wire() -> http.Wire:
+    """This process's one way out."""
+    return http.Wire(allow=settings.PROVIDER_ORIGINS_ALLOWED)
+
+
+def give_back_database() -> None:
+    """Return the connection to the pool: a slow provider must not keep it."""
+    if not database.in_atomic_block:  # never so in a worker; a unit test holds its own transaction
+        database.close()
+
+
+def place(operation: Operation, field: str) -> vault.Context:
+    """Where a sealed value of this operation belongs."""
+    return vault.Context(merchant=operation.merchant_id, table="ledger_operation", row=str(operation.key), field=field)
+
+
+def with_everything(operation_id: int) -> Operation:
+    """The operation with all that a call needs, in one query."""
+    return Operation.objects.select_related("connection__merchant", "card", "original").get(pk=operation_id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Levels:
+    """What stood on the card at one moment: minor units of the connection's currency, and points. None: not told."""
+
+    minor: int | None
+    points: int | None
+
+    def moved_since(self, operation: Operation) -> tuple[int, int] | None:
+        """How far the card moved since the operation's reading before it was sent, or None where that is not known."""
+        money, points = _moved(operation.before_minor, self.minor), _moved(operation.before_points, self.points)
+        return None if money is None or points is None else (money, points)
+
+
+def _moved(before: int | None, after: int | None) -> int | None:
+    if before is None and after is None:
+        return 0  # the provider keeps no such thing on this card
+    return None if before is None or after is None else after - before
+
+
+def levels_of(reading: Reading) -> Levels:
+    """The levels a reading tells."""
+    money = cards.money_of(reading)
+    return Levels(minor=money.minor if money else None, points=cards.points_of(reading))
+
+
+def settles_by_balance(operation: Operation) -> bool:
+    """Whether the card's balance can say what became of it."""
+    provider = PROVIDERS[operation.connection.provider]
+    return provider.settles == Settles.BY_BALANCE and operation.before_at is not None
+
+
+class Caller:
+    """One worker's calls for one operation. `evidence` gathers what is to be stored with the outcome."""
+
+    def __init__(self, operation: Operation) -> None:
+        self.operation = operation
+        self.evidence: list[Exchange] = []
+        self._purpose = ""
+        self._connector: Connector | None = None
+
+    def read_levels(self, purpose: str) -> Levels:
+        """What stands on the card now. Raises Failure, CannotOpen."""
+        reading = self._read(purpose)
+        return levels_of(reading)
+
+    def read_card(self) -> Reading:
+        """What the provider says of the card after an operation. Raises Failure, CannotOpen."""
+        return self._read("after")
+
+    def _read(self, purpose: str) -> Reading:
+        self._purpose = purpose
+        extra = self._extra("balance")
+        return self._connect().balance(BalanceRequest(number=self._number(), extra=extra))
+
+    def call(self) -> Receipt:
+        """Ask for the operation itself, once. Raises Failure, CannotOpen."""
+        connector, request = self._connect(), self._request()
+        self._purpose = "call"
+        verb: Any = getattr(connector, self.operation.verb)
+        receipt: Receipt = verb(request)
+        return receipt
+
+    def _request(self) -> object:
+        operation = self.operation
+        common: dict[str, Any] = {
+            "number": self._number(),
+            "reference": operation.reference,
+            "extra": self._extra(operation.verb),
+        }
+        if operation.verb in ("issue_points", "redeem_points"):
+            return PointsRequest(points=Points(operation.points or 0), **common)
+        if operation.verb == "activate":
+            return ActivateRequest(customer=self._customer(), **common)
+        amount = Money(operation.amount_minor or 0, operation.currency)
+        if operation.verb == "top_up":
+            return TopUpRequest(amount=amount, activate=operation.also_activate, customer=self._customer(), **common)
+        if operation.verb == "pay":
+            return PayRequest(amount=amount, **common)
+        assert operation.original is not None
+        kind = {"void": VoidRequest, "tip": TipRequest}[operation.verb]
+        return kind(original=operation.original.provider_reference, amount=amount, **common)
+
+    def _extra(self, verb: str) -> Extra | None:
+        declared = self._connect().extras.get(verb)
+        if declared is None:
+            return None
+        known = {name: value for name, value in self.operation.extra.items() if name in declared.declared()}
+        return declared.parse(known)
+
+    def _number(self) -> str:
+        return cards.number_of(self.operation.card) if self.operation.card else ""
+
+    def _customer(self) -> CustomerDetails | None:
+        if self.operation.sealed_input is None:
+            return None
+        return CustomerDetails(
+            **json.loads(vault.open_sealed(place(self.operation, "input"), self.operation.sealed_input))
+        )
+
+    def _connect(self) -> Connector:
+        if self._connector is None:
+            connection = self.operation.connection
+            self._connector = connect(
+                connection.provider,
+                {**connection.options, **connections.open_secrets(connection)},
+                wire=wire(),
+                on_exchange=self._keep,
+                connect_seconds=settings.OPERATION_CONNECT_SECONDS,
+                total_seconds=settings.OPERATION_SECONDS,
+            )
+        return self._connector
+
+    def _keep(self, made: http.Exchange) -> None:
+        self.evidence.append(
+            Exchange(
+                merchant_id=self.operation.merchant_id,
+                operation=self.operation,
+                purpose=self._purpose,
+                attempt=self.operation.attempt,
+                at=clock.now(),
+                method=made.method,
+                url=made.url[:2000],
+                request_headers=list(made.request_headers),
+                request_body=made.request_body,
+                status=made.status,
+                response_headers=list(made.response_headers),
+                response_body=made.response_body,
+                connect_ms=round(made.connect_seconds * 1000),
+                total_ms=round(made.total_seconds * 1000),
+                reused=made.reused,
+                reason=made.reason,
+            )
+        )

@@ -1,0 +1,89 @@
+"""Cards we know: remembered from their first use, with the last reading their provider gave us.
+
+A card is known by a keyed hash of its number. The number itself is sealed, because later calls need it; only workers
+can open it, and nothing ever shows it.
+"""
+
+from datetime import date, timedelta
+from zoneinfo import ZoneInfo
+
+from portal.connectors.base import CardStatus, CustomerDetails, Reading
+from portal.ledger import clock
+from portal.ledger.models import Card
+from portal.merchants import vault
+from portal.merchants.models import Connection, Merchant
+from portal.money import Money, Points
+
+FOUND = (CardStatus.USABLE, CardStatus.EMPTY, CardStatus.EXPIRED)
+
+
+def card_of(connection: Connection, number: str) -> Card:
+    """The card with this whole number, as the connector normalises it; remembered from the first time on."""
+    index = vault.card_index(merchant=connection.merchant_id, provider=connection.provider, number=number)
+    known = Card.objects.select_related("connection").filter(connection=connection, index=index)
+    if found := known.first():
+        return found
+    fresh = Card(merchant_id=connection.merchant_id, connection=connection, index=index, last_four=number[-4:])
+    fresh.sealed_number = vault.seal(place(fresh), number.encode())
+    Card.objects.bulk_create([fresh], ignore_conflicts=True)  # two scans at once remember one card
+    return known.get()
+
+
+def number_of(card: Card) -> str:
+    """The card's number, in a worker. Raises CannotOpen."""
+    return vault.open_sealed(place(card), card.sealed_number).decode()
+
+
+def place(card: Card) -> vault.Context:
+    """Where the sealed number belongs."""
+    return vault.Context(merchant=card.merchant_id, table="ledger_card", row=str(card.key), field="number")
+
+
+def remember(card_id: int, reading: Reading, merchant: Merchant) -> None:
+    """Keep what the provider told of the card now."""
+    found = reading.status in FOUND
+    money = money_of(reading) if found else None
+    Card.objects.filter(pk=card_id).update(
+        balance_minor=money.minor if money else None,
+        balance_currency=money.currency if money else "",
+        points=points_of(reading) if found else None,
+        card_status=reading.status,
+        expires_on=last_day(reading, merchant),
+        read_at=clock.now(),
+    )
+
+
+def money_of(reading: Reading) -> Money | None:
+    """The money on the card in its connection's currency, or None where the provider tells none."""
+    return next((b.value for b in reading.balances if b.kind == "total" and isinstance(b.value, Money)), None)
+
+
+def points_of(reading: Reading) -> int | None:
+    """The points on the card, or None where the provider tells none."""
+    return next((b.value.count for b in reading.balances if isinstance(b.value, Points)), None)
+
+
+def last_day(reading: Reading, merchant: Merchant) -> date | None:
+    """The last day the card is good, in the merchant's zone."""
+    if reading.expires_at is None:
+        return reading.expires
+    # "Good before this moment": the day, in the merchant's zone, that holds the last moment before it.
+    return (reading.expires_at - timedelta(microseconds=1)).astimezone(ZoneInfo(merchant.time_zone)).date()
+
+
+def masked_holder(details: CustomerDetails | None) -> dict[str, str]:
+    """Who holds the card, as staff may see it: enough to greet somebody, too little to write to them."""
+    if details is None:
+        return {}
+    name = " ".join(filter(None, [details.first_name[:1] and f"{details.first_name[:1]}.", details.last_name]))
+    masked = {
+        "name": name,
+        "email": _masked_email(details.email),
+        "phone": details.phone and f"••• {details.phone[-3:]}",
+    }
+    return {label: text for label, text in masked.items() if text}
+
+
+def _masked_email(email: str) -> str:
+    local, at, domain = email.rpartition("@")
+    return f"{local[:1]}•••@{domain[:1]}•••{domain[domain.rfind('.') :]}" if at else ""

@@ -1,0 +1,524 @@
+"""Operations: the only writer of them, from the wish to the end.
+
+    WAITING → RUNNING ─┬→ DONE
+       ↑               ├→ REFUSED
+       └── unsent ←────┤            (proved unsent; waits again with growing pauses, then FAILED)
+                       └→ CHECKING ─┬→ DONE                by the balance, after a quiet period
+                                    └→ NEEDS PERSON → DONE / REFUSED, by a named person with a reason
+
+Three rules carry everything: RUNNING is committed, with its lease, before the first byte leaves; a lease that lapses
+means CHECKING, never WAITING; and a call whose end is not known is never simply repeated. What stands here in Python
+stands in the database once more, as constraints and a trigger: see migration 0004.
+"""
+
+import json
+import logging
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import connection as database
+from django.db import transaction
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from portal.connectors import PROVIDERS
+from portal.connectors.base import Declined, Failure, Misconfigured, Reason, Receipt, Unclear, Unreachable
+from portal.ledger import calls, cards, clock
+from portal.ledger.calls import Caller, Levels
+from portal.ledger.models import Card, Exchange, Operation, OperationState, operation_writer
+from portal.merchants import access, audit, connections, tenancy, vault
+from portal.merchants.models import Connection, Member
+from portal.merchants.roles import Permission
+from portal.money import Money, Points
+
+log = logging.getLogger(__name__)
+
+HARD_CAP = 10**9  # minor units, or points, of one operation
+# Growing pauses, in seconds, after an attempt that provably did not leave; when they are used up it is Not sent.
+UNSENT_PAUSES = (2, 5, 15, 60)
+# How often a balance that cannot be read is tried before a person is asked.
+CHECKS = 5
+
+WITHDRAWN = "withdrawn"
+WORKER_LOST = "worker_lost"
+DECIDED_NOT = "decided_not"
+SEALED_ELSEWHERE = "sealed_elsewhere"
+
+# Which operations each verb needs to refer to, and what it moves on the card: +1 adds, -1 takes, 0 neither.
+_MOVES = {"activate": 0, "top_up": 1, "pay": -1, "tip": -1, "issue_points": 1, "redeem_points": -1}
+_ORIGINALS = {"void": ("pay", "top_up"), "tip": ("pay",)}
+
+PERMISSIONS = {
+    "activate": Permission.ACTIVATE_CARDS,
+    "top_up": Permission.TOP_UP,
+    "pay": Permission.TAKE_PAYMENTS,
+    "void": Permission.VOID,
+    "tip": Permission.TAKE_PAYMENTS,
+    "issue_points": Permission.MOVE_POINTS,
+    "redeem_points": Permission.MOVE_POINTS,
+}
+
+
+class OtherContent(Exception):
+    """This key was used for something else already. Nothing was changed; `operation` is what it was used for."""
+
+    def __init__(self, operation: Operation) -> None:
+        super().__init__("The same form asked for something else before.")
+        self.operation = operation
+
+
+class CannotAsk(Exception):
+    """This would be refused for sure, so it is not even asked. `why` is one of our words."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What somebody wants done. `amount` and `points` are never both given; `private` (customer details) is sealed."""
+
+    verb: str
+    card: Card
+    amount: Money | None = None
+    points: Points | None = None
+    original: Operation | None = None
+    also_activate: bool = False
+    extra: Mapping[str, object] | None = None
+    private: Mapping[str, object] | None = None
+
+
+# ---- Intake ---------------------------------------------------------------------------------------------------
+def request(*, member: Member, key: uuid.UUID, wish: Wish, priority: int = 0) -> Operation:
+    """Take in a wish, once per key, and wake a worker. Returns the operation, or the one this key made before.
+
+    Raises OtherContent where the key was used for something else, CannotAsk for what cannot work, NotNow for a person
+    at a paused connection (a file is held instead), PermissionDenied if the member may no longer.
+    """
+    connection = wish.card.connection
+    _check(wish, connection)
+    if priority == 0 and not connections.is_asked(connection):
+        raise connections.NotNow(connection)
+    fresh = _new(member, key, wish, priority)
+    return _take_in(member, fresh, wish)
+
+
+@operation_writer.writes
+def _take_in(member: Member, fresh: Operation, wish: Wish) -> Operation:
+    with transaction.atomic(durable=True):
+        access.still_may(member, PERMISSIONS[wish.verb])
+        Operation.objects.bulk_create([fresh], ignore_conflicts=True)
+        stored = (
+            Operation.objects.select_related("connection", "card")
+            .filter(merchant=member.merchant_id, key=fresh.key)
+            .first()
+        )
+        if stored is None:
+            raise CannotAsk("voided_already")  # the only other unique rule a fresh row can meet
+        if bytes(stored.fingerprint) != bytes(fresh.fingerprint):
+            raise OtherContent(stored)
+        if stored.asked_at == fresh.asked_at:
+            audit.record(
+                "operation asked", fresh.reference, merchant=member.merchant, person=member.person, what=wish.verb
+            )
+            _wake(stored)
+    return stored
+
+
+def _check(wish: Wish, connection: Connection) -> None:
+    if wish.verb not in PROVIDERS[connection.provider].supports():
+        raise CannotAsk("not_offered")
+    amount = wish.amount.minor if wish.amount else wish.points.count if wish.points else None
+    wants_points = wish.verb in ("issue_points", "redeem_points")
+    if wish.verb == "activate":
+        if amount is not None:
+            raise CannotAsk("no_amount_wanted")
+    elif amount is None or (wish.points is not None) != wants_points:
+        raise CannotAsk("amount_wanted")
+    elif not 0 < amount <= HARD_CAP:
+        raise CannotAsk("amount_out_of_range")
+    if wish.amount is not None and wish.amount.currency != connection.options.get("currency"):
+        raise CannotAsk("other_currency")
+    _check_original(wish)
+
+
+def _check_original(wish: Wish) -> None:
+    original = wish.original
+    if wish.verb not in _ORIGINALS:
+        if original is not None:
+            raise CannotAsk("no_original_wanted")
+        return
+    if original is None or original.card_id != wish.card.pk or original.verb not in _ORIGINALS[wish.verb]:
+        raise CannotAsk("original_wanted")
+    if original.state != OperationState.DONE or not original.provider_reference:
+        raise CannotAsk("original_not_done")
+    followers = Operation.objects.filter(merchant=original.merchant_id, original=original).exclude(
+        state__in=(OperationState.REFUSED, OperationState.FAILED)
+    )
+    if followers.filter(verb="void").exists():
+        raise CannotAsk("voided_already")
+    if wish.verb == "void":
+        if wish.amount is None or wish.amount.minor != original.amount_minor:
+            raise CannotAsk("only_the_whole")
+        if followers.filter(verb="tip").exists():
+            raise CannotAsk("has_a_tip")  # whether the tip would go with it is not documented: a person's matter
+
+
+def _new(member: Member, key: uuid.UUID, wish: Wish, priority: int) -> Operation:
+    amount, points = wish.amount, wish.points
+    operation = Operation(
+        merchant_id=member.merchant_id,
+        connection=wish.card.connection,
+        card=wish.card,
+        original=wish.original,
+        key=key,
+        verb=wish.verb,
+        amount_minor=amount.minor if amount else None,
+        currency=amount.currency if amount else "",
+        points=points.count if points else None,
+        also_activate=wish.also_activate,
+        extra=dict(wish.extra or {}),
+        in_flight_key=bytes(wish.card.index),
+        priority=priority,
+        asked_by_id=member.person_id,
+        asked_at=clock.now(),
+    )
+    private = json.dumps(dict(wish.private), sort_keys=True) if wish.private else ""
+    operation.sealed_input = vault.seal(calls.place(operation, "input"), private.encode()) if private else None
+    asked = [wish.verb, wish.card.pk, operation.amount_minor, operation.currency, operation.points]
+    asked += [operation.original_id, operation.also_activate, sorted(operation.extra.items()), private]
+    operation.fingerprint = vault.card_index(
+        merchant=member.merchant_id, provider="fingerprint", number=json.dumps(asked)
+    )
+    return operation
+
+
+@operation_writer.writes
+def withdraw(operation: Operation, *, member: Member) -> bool:
+    """Take back an operation that no worker has begun. False where it is too late for that."""
+    with transaction.atomic(durable=True):
+        access.still_may(member, PERMISSIONS[operation.verb])
+        taken = Operation.objects.filter(
+            pk=operation.pk, merchant=operation.merchant_id, state=OperationState.WAITING
+        ).update(**_end(OperationState.FAILED), reason=WITHDRAWN)
+        if taken:
+            audit.record("operation withdrawn", operation.reference, merchant=member.merchant, person=member.person)
+    operation.refresh_from_db()
+    return bool(taken)
+
+
+def _wake(operation: Operation) -> None:
+    from portal.ledger.tasks import wake_for_operations
+
+    transaction.on_commit(wake_for_operations)
+
+
+# ---- A worker claims the next one -----------------------------------------------------------------------------
+# Blocked connections are few, because running operations are; so the walk down the queue is cheap where a file of ten
+# thousand rows waits behind one connection's limit. The per-card order is kept: nothing overtakes on the same card.
+_CANDIDATE = """
+WITH blocked AS MATERIALIZED (
+    SELECT c.id FROM merchants_connection c
+    WHERE c.paused_at IS NOT NULL OR c.held_until > statement_timestamp()
+       OR (SELECT count(*) FROM ledger_operation r
+           WHERE r.connection_id = c.id AND r.state = 'running') >= c.concurrency
+       OR (SELECT count(*) FROM ledger_operation b
+           WHERE b.connection_id = c.id AND b.begun_at > statement_timestamp() - interval '1 second') >= c.per_second
+)
+SELECT o.id, o.connection_id FROM ledger_operation o
+WHERE o.state = 'waiting' AND (o.next_attempt_at IS NULL OR o.next_attempt_at <= statement_timestamp())
+  AND o.connection_id NOT IN (SELECT id FROM blocked)
+  AND NOT EXISTS (
+    SELECT FROM ledger_operation f WHERE f.connection_id = o.connection_id AND f.in_flight_key = o.in_flight_key
+    AND (f.state IN ('running', 'checking', 'needs_person') OR (f.state = 'waiting' AND f.id < o.id)))
+ORDER BY o.priority, o.id LIMIT 1
+"""
+# Under the connection's lock nobody else begins at the same connection, so the limits are exact.
+_CLAIM = """
+UPDATE ledger_operation o
+SET state = 'running', attempt = attempt + 1, begun_at = statement_timestamp(), next_attempt_at = NULL,
+    lease_until = statement_timestamp() + make_interval(secs => %s)
+FROM merchants_connection c
+WHERE o.id = %s AND o.state = 'waiting' AND c.id = o.connection_id
+  AND (SELECT count(*) FROM ledger_operation r WHERE r.connection_id = c.id AND r.state = 'running') < c.concurrency
+  AND (SELECT count(*) FROM ledger_operation b
+       WHERE b.connection_id = c.id AND b.begun_at > statement_timestamp() - interval '1 second') < c.per_second
+  AND NOT EXISTS (
+    SELECT FROM ledger_operation f WHERE f.connection_id = o.connection_id AND f.in_flight_key = o.in_flight_key
+    AND f.state IN ('running', 'checking', 'needs_person'))
+"""
+_CLAIM_LOCK = 7421  # any number; it names this use of advisory locks
+
+
+def work() -> bool:
+    """Claim the operation that is due first and bring it as far as it goes. False where nothing can be begun."""
+    with tenancy.every_merchant("a worker claims the operation that is due first"):
+        operation = _claim()
+    if operation is None:
+        return False
+    with tenancy.merchant(operation.merchant_id):
+        _run(operation)
+    return True
+
+
+def _claim() -> Operation | None:
+    for _ in range(5):  # another worker may be faster; then the next candidate is looked for
+        with transaction.atomic(), database.cursor() as cursor:
+            cursor.execute(_CANDIDATE)
+            candidate = cursor.fetchone()
+            if candidate is None:
+                return None
+            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_CLAIM_LOCK, candidate[1]])
+            cursor.execute(_CLAIM, [settings.OPERATION_LEASE_SECONDS, candidate[0]])
+            if cursor.rowcount:
+                return calls.with_everything(candidate[0])
+    return None
+
+
+# ---- One attempt ----------------------------------------------------------------------------------------------
+def _run(operation: Operation) -> None:
+    calls.give_back_database()
+    caller = Caller(operation)
+    try:
+        levels = caller.read_levels("before") if operation.connection.reads_balance_first else None
+        if not _may_send(operation, levels):
+            return
+    except vault.CannotOpen:
+        log.exception("a sealed value does not open", extra={"operation": operation.reference})
+        _leave(caller, **_end(OperationState.REFUSED), reason=SEALED_ELSEWHERE)
+        return
+    except Failure as failure:
+        _store_unsent(caller, failure)
+        return
+    calls.give_back_database()
+    try:
+        receipt = caller.call()
+    except Failure as failure:
+        _store_failure(caller, failure)
+    else:
+        _store_receipt(caller, receipt)
+        _refresh_card(caller)
+
+
+@operation_writer.writes
+def _may_send(operation: Operation, levels: Levels | None) -> bool:
+    """Store the evidence, and make sure at the last moment that this worker still holds the lease: one that slept
+    through it must not send late."""
+    known = {"before_minor": levels.minor, "before_points": levels.points, "before_at": clock.now()} if levels else {}
+    return bool(
+        Operation.objects.filter(
+            pk=operation.pk, state=OperationState.RUNNING, attempt=operation.attempt, lease_until__gt=Now()
+        ).update(**known, lease_until=Now() + timedelta(seconds=settings.OPERATION_LEASE_SECONDS))
+    )
+
+
+@operation_writer.writes
+def _leave(caller: Caller, **values: object) -> bool:
+    """Leave RUNNING, if this worker still holds it, and store what was said on the way in any case."""
+    operation = caller.operation
+    with transaction.atomic():
+        moved = Operation.objects.filter(
+            pk=operation.pk, state=OperationState.RUNNING, attempt=operation.attempt
+        ).update(**{"lease_until": None, **values})
+        Exchange.objects.bulk_create(caller.evidence)
+    caller.evidence.clear()
+    return bool(moved)
+
+
+def _end(state: OperationState) -> dict[str, object]:
+    return {
+        "state": state,
+        "ended_at": clock.now(),
+        "sealed_input": None,
+        "lease_until": None,
+        "next_attempt_at": None,
+    }
+
+
+def _told(failure: Failure) -> dict[str, object]:
+    return {"reason": failure.reason, "provider_text": failure.provider_text, "trace": failure.trace[:100]}
+
+
+def _store_receipt(caller: Caller, receipt: Receipt) -> None:
+    done = {**_end(OperationState.DONE), "reason": "", "provider_text": "", "settled_by": "answer"}
+    if not _leave(caller, **done, provider_reference=receipt.provider_reference[:100]):
+        # The row is CHECKING by now. The answer stands in its evidence; a person can read it there.
+        log.error("an answer came after its lease", extra={"operation": caller.operation.reference})
+
+
+def _refresh_card(caller: Caller) -> None:
+    """Best effort: the operation is Done whatever the card says now, and the page shows how old its reading is."""
+    calls.give_back_database()
+    try:
+        reading = caller.read_card()
+    except Failure:
+        return
+    finally:
+        Exchange.objects.bulk_create(caller.evidence)
+        caller.evidence.clear()
+    if caller.operation.card_id is not None:
+        cards.remember(caller.operation.card_id, reading, caller.operation.connection.merchant)
+
+
+def _store_failure(caller: Caller, failure: Failure) -> None:
+    match failure:
+        case Unclear():
+            quiet = timedelta(seconds=settings.QUIET_SECONDS)
+            _leave(caller, state=OperationState.CHECKING, next_attempt_at=Now() + quiet, **_told(failure))
+        case Unreachable():
+            _store_unsent(caller, failure)
+        case _:
+            _store_refusal(caller, failure)
+
+
+def _store_refusal(caller: Caller, failure: Failure) -> None:
+    _leave(caller, **_end(OperationState.REFUSED), **_told(failure), settled_by="answer")
+    if isinstance(failure, Misconfigured):
+        connections.pause(caller.operation.connection, failure.reason)
+
+
+def _store_unsent(caller: Caller, failure: Failure) -> None:
+    """Nothing of the operation left. A no is a no; anything else is tried again, with growing pauses."""
+    attempt = caller.operation.attempt
+    throttled = failure.reason == Reason.THROTTLED
+    if throttled:
+        connections.hold(caller.operation.connection, seconds=failure.retry_after or 60)
+    if isinstance(failure, Declined | Misconfigured) and not throttled:
+        _store_refusal(caller, failure)
+    elif attempt > len(UNSENT_PAUSES):
+        _leave(caller, **_end(OperationState.FAILED), **_told(failure))
+    else:
+        pause = timedelta(seconds=failure.retry_after or UNSENT_PAUSES[attempt - 1])
+        _leave(caller, state=OperationState.WAITING, next_attempt_at=Now() + pause, **_told(failure))
+
+
+# ---- What became of it ----------------------------------------------------------------------------------------
+def settle_due() -> int:
+    """Look once at each operation whose quiet period is over. Returns how many."""
+    with tenancy.every_merchant("operations whose quiet period is over are looked at"):
+        due = _take_due()
+    for operation in due:
+        with tenancy.merchant(operation.merchant_id):
+            calls.give_back_database()
+            _settle(operation)
+    return len(due)
+
+
+@operation_writer.writes
+def _take_due() -> list[Operation]:
+    """Each with a new time to look, so that no second worker looks at the same moment."""
+    with transaction.atomic():
+        ids = list(
+            Operation.objects.select_for_update(skip_locked=True)
+            .filter(state=OperationState.CHECKING, next_attempt_at__lte=Now())
+            .order_by("next_attempt_at")
+            .values_list("pk", flat=True)[:50]
+        )
+        pause = timedelta(seconds=settings.OPERATION_LEASE_SECONDS)
+        Operation.objects.filter(pk__in=ids).update(checks=F("checks") + 1, next_attempt_at=Now() + pause)
+    return [calls.with_everything(pk) for pk in ids]
+
+
+def _settle(operation: Operation) -> None:
+    """The balance decides only where nobody else moves the card and it moved by exactly our amount; everywhere else
+    both readings are evidence for a person. Nothing is ever sent again."""
+    caller = Caller(operation)
+    if not calls.settles_by_balance(operation) or expected(operation) is None:
+        _close(caller, state=OperationState.NEEDS_PERSON, next_attempt_at=None)
+        return
+    try:
+        levels = caller.read_levels("check")
+    except (Failure, vault.CannotOpen):
+        state = OperationState.NEEDS_PERSON if operation.checks >= CHECKS else OperationState.CHECKING
+        _close(caller, state=state)
+        return
+    after = {"after_minor": levels.minor, "after_points": levels.points, "after_at": clock.now()}
+    if operation.connection.only_this_desk and levels.moved_since(operation) == expected(operation):
+        _close(caller, **_end(OperationState.DONE), settled_by="balance", **after)
+    else:
+        _close(caller, state=OperationState.NEEDS_PERSON, next_attempt_at=None, **after)
+
+
+def expected(operation: Operation) -> tuple[int, int] | None:
+    """What the operation moves on its card if it happens: (minor units, points), or None where no balance can tell."""
+    if operation.verb == "void":
+        assert operation.original is not None
+        sign = -_MOVES[operation.original.verb]
+    else:
+        sign = _MOVES[operation.verb]
+    if sign == 0:
+        return None
+    return sign * (operation.amount_minor or 0), sign * (operation.points or 0)
+
+
+@operation_writer.writes
+def _close(caller: Caller, **values: object) -> None:
+    """Leave CHECKING as this look found it, unless another look was faster, and store the evidence."""
+    operation = caller.operation
+    with transaction.atomic():
+        Operation.objects.filter(pk=operation.pk, state=OperationState.CHECKING, checks=operation.checks).update(
+            **values
+        )
+        Exchange.objects.bulk_create(caller.evidence)
+    caller.evidence.clear()
+
+
+@operation_writer.writes
+def sweep() -> bool:
+    """Lapsed leases become CHECKING; returns whether work is due that a message may have been lost for."""
+    with tenancy.every_merchant("the sweep finds operations of dead workers and forgotten ones"):
+        Operation.objects.filter(state=OperationState.RUNNING, lease_until__lt=Now()).update(
+            state=OperationState.CHECKING,
+            lease_until=None,
+            next_attempt_at=Now() + timedelta(seconds=settings.QUIET_SECONDS),
+            reason=WORKER_LOST,
+        )
+        due = Q(next_attempt_at=None) | Q(next_attempt_at__lte=Now())
+        return Operation.objects.filter(due, state=OperationState.WAITING).exists()
+
+
+# ---- A person decides -----------------------------------------------------------------------------------------
+@operation_writer.writes
+def decide(operation: Operation, *, member: Member, happened: bool, reason: str) -> Operation:
+    """It happened, or it did not: said by a person, with a reason, audited. Above the merchant's limit a second person
+    has to say the same; until then the operation waits with the first one's word on it.
+
+    Raises CannotAsk: `reason_wanted`, `decided_already`, or `second_person_wanted` where the first comes again.
+    """
+    if not reason.strip():
+        raise CannotAsk("reason_wanted")
+    verdict = "happened" if happened else "did_not"
+    with transaction.atomic(durable=True):
+        access.still_may(member, Permission.DECIDE)
+        row = Operation.objects.select_for_update().get(pk=operation.pk, merchant=member.merchant_id)
+        if row.state != OperationState.NEEDS_PERSON:
+            raise CannotAsk("decided_already")
+        limit = member.merchant.second_person_from
+        alone = limit is None or (row.amount_minor or row.points or 0) < limit
+        if not alone and row.decision == verdict and row.decided_by_id == member.person_id:
+            raise CannotAsk("second_person_wanted")
+        if alone or row.decision != verdict:
+            said = {"decided_by": member.person, "decided_at": clock.now(), "decision": verdict}
+            said["decision_reason"] = reason.strip()[:500]
+        else:
+            said = {"seconded_by": member.person}
+        final = alone or row.decision == verdict
+        state = OperationState.DONE if happened else OperationState.REFUSED
+        end = {**_end(state), "settled_by": "person"} if final else {}
+        if final and not happened:
+            end["reason"] = DECIDED_NOT
+        Operation.objects.filter(pk=row.pk, state=OperationState.NEEDS_PERSON).update(**said, **end)
+        audit.record(
+            "operation decided" if final else "decision proposed",
+            row.reference,
+            merchant=member.merchant,
+            person=member.person,
+            verdict=verdict,
+            reason=reason.strip()[:500],
+        )
+    operation.refresh_from_db()
+    return operation

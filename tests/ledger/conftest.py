@@ -1,0 +1,88 @@
+"""Alice at Jung's till, with PayWizard cards: wishes, workers and the sandbox's own journal."""
+
+import json
+import uuid
+from collections.abc import Callable
+from http.client import HTTPConnection
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from portal.ledger import cards, operations
+from portal.ledger.models import Card, Operation
+from portal.merchants import tenancy
+from portal.merchants.models import Connection, Member
+from portal.money import Money, Points
+from tests.conftest import Sandbox
+
+CARD = "914639258868500"  # 30.10 and 53 points
+
+
+class Till:
+    """What Alice can wish for, and what became of it. `effects` is the provider's own word."""
+
+    def __init__(self, member: Member, connection: Connection, sandbox: Sandbox) -> None:
+        self.member, self.connection, self.sandbox = member, connection, sandbox
+
+    def card(self, number: str = CARD) -> Card:
+        return cards.card_of(self.connection, number)
+
+    def asks(
+        self, verb: str, amount: int = 0, *, number: str = CARD, key: uuid.UUID | None = None, **more: Any
+    ) -> Operation:
+        points = verb.endswith("points")
+        wish = operations.Wish(
+            verb=verb,
+            card=self.card(number),
+            amount=Money(amount, "USD") if amount and not points else None,
+            points=Points(amount) if amount and points else None,
+            **more,
+        )
+        return operations.request(member=self.member, key=key or uuid.uuid4(), wish=wish)
+
+    def gets(self, verb: str, amount: int = 0, **more: Any) -> Operation:
+        """Ask, and let a worker work until nothing is due."""
+        operation = self.asks(verb, amount, **more)
+        while operations.work():
+            pass
+        operation.refresh_from_db()
+        return operation
+
+    def effects(self) -> list[dict[str, Any]]:
+        parts = urlsplit(self.sandbox.url)
+        line = HTTPConnection(str(parts.hostname), parts.port, timeout=10)
+        line.request("GET", "/_sandbox/effects")
+        return [json.loads(each) for each in line.getresponse().read().decode().splitlines()]
+
+    def arm(self, kind: str, operation: str, **fault: object) -> None:
+        path = f"/ovstrade/openLoyaltyPay/{operation}"
+        self.sandbox.call(
+            "POST", "/_sandbox/faults", {"provider": "paywizard", "kind": kind, "path": path, "times": 1, **fault}
+        )
+
+
+@pytest.fixture
+def paywizard(arrange: Callable[[], Any], jung: Any, sandbox: Sandbox) -> Connection:
+    """Jung's connection to PayWizard: a sandbox, so only this desk moves its cards."""
+    from portal.connectors import PROVIDERS
+    from portal.merchants import connections
+
+    keys = sandbox.credentials("paywizard")
+    connection = Connection(merchant=jung, provider="paywizard", name="PayWizard", environment="sandbox")
+    connection.only_this_desk = True
+    connection.per_second = 1000
+    connection.options = PROVIDERS["paywizard"].Settings.options(
+        {"base_url": f"{sandbox.url}/paywizard", "client_id": keys["client_id"], "currency": "USD"}
+    )
+    connections.seal_secrets(connection, {"client_secret": keys["client_secret"], "token": keys["token"]})
+    with arrange():
+        connection.save()
+    return connection
+
+
+@pytest.fixture
+def till(jung: Any, alice: Any, paywizard: Connection, sandbox: Sandbox, settings: Any) -> Any:
+    settings.OPERATION_SECONDS, settings.OPERATION_LEASE_SECONDS, settings.QUIET_SECONDS = 1, 5, 0
+    with tenancy.merchant(jung.pk):
+        yield Till(Member.objects.select_related("merchant", "person").get(person=alice), paywizard, sandbox)
