@@ -296,7 +296,7 @@ class Operation(models.Model):
             ),
             models.Index(fields=["lease_until"], condition=Q(state="running"), name="operation_leased"),
             models.Index(fields=["connection"], condition=Q(state="running"), name="operation_running"),
-            models.Index(fields=["connection", "begun_at"], name="operation_begun"),
+            models.Index(fields=["begun_at"], name="operation_begun"),
             models.Index(fields=["next_attempt_at"], condition=Q(state="checking"), name="operation_checking"),
             models.Index(fields=["merchant", "id"], condition=Q(state="needs_person"), name="operation_needs_person"),
             models.Index(fields=["merchant", "provider_reference"], name="operation_by_reference"),

@@ -218,30 +218,34 @@ def _wake(operation: Operation) -> None:
 
 
 # ---- A worker claims the next one -----------------------------------------------------------------------------
-# Blocked connections are few, because running operations are; so the walk down the queue is cheap where a file of ten
-# thousand rows waits behind one connection's limit. The per-card order is kept: nothing overtakes on the same card.
+# Which connections are full is found from what runs and what has just begun, both few however many merchants there are;
+# the walk down the queue then costs a look into that short list for each row that waits behind a full one. The order on
+# a card is kept: nothing overtakes there.
 _CANDIDATE = """
-WITH blocked AS MATERIALIZED (
-    SELECT c.id FROM merchants_connection c
-    WHERE c.paused_at IS NOT NULL OR c.held_until > statement_timestamp()
-       OR (SELECT count(*) FROM ledger_operation r
-           WHERE r.connection_id = c.id AND r.state = 'running') >= c.concurrency
-       OR (SELECT count(*) FROM ledger_operation b
-           WHERE b.connection_id = c.id AND b.begun_at > statement_timestamp() - interval '1 second') >= c.per_second
+WITH full_up AS MATERIALIZED (
+    SELECT r.connection_id FROM ledger_operation r JOIN merchants_connection c ON c.id = r.connection_id
+    WHERE r.state = 'running' GROUP BY r.connection_id, c.concurrency HAVING count(*) >= c.concurrency
+    UNION ALL
+    SELECT b.connection_id FROM ledger_operation b JOIN merchants_connection c ON c.id = b.connection_id
+    WHERE b.begun_at > statement_timestamp() - interval '1 second'
+    GROUP BY b.connection_id, c.per_second HAVING count(*) >= c.per_second
 )
-SELECT o.id, o.connection_id FROM ledger_operation o
+SELECT o.id, o.connection_id FROM ledger_operation o JOIN merchants_connection c ON c.id = o.connection_id
 WHERE o.state = 'waiting' AND (o.next_attempt_at IS NULL OR o.next_attempt_at <= statement_timestamp())
-  AND o.connection_id NOT IN (SELECT id FROM blocked)
+  AND c.paused_at IS NULL AND (c.held_until IS NULL OR c.held_until <= statement_timestamp())
+  AND o.connection_id NOT IN (SELECT connection_id FROM full_up)
   AND NOT EXISTS (
     SELECT FROM ledger_operation f WHERE f.connection_id = o.connection_id AND f.in_flight_key = o.in_flight_key
     AND (f.state IN ('running', 'checking', 'needs_person') OR (f.state = 'waiting' AND f.id < o.id)))
 ORDER BY o.priority, o.id LIMIT 1
 """
-# Under the connection's lock nobody else begins at the same connection, so the limits are exact.
+# Under the connection's lock nobody else begins at it, so the limits are exact. A reading of an earlier
+# attempt is forgotten: it must never be taken for the one before this.
 _CLAIM = """
 UPDATE ledger_operation o
 SET state = 'running', attempt = attempt + 1, begun_at = statement_timestamp(), next_attempt_at = NULL,
-    lease_until = statement_timestamp() + make_interval(secs => %s)
+    lease_until = statement_timestamp() + make_interval(secs => %s),
+    before_minor = NULL, before_points = NULL, before_at = NULL
 FROM merchants_connection c
 WHERE o.id = %s AND o.state = 'waiting' AND c.id = o.connection_id
   AND (SELECT count(*) FROM ledger_operation r WHERE r.connection_id = c.id AND r.state = 'running') < c.concurrency
@@ -367,6 +371,8 @@ def _refresh_card(caller: Caller) -> None:
 def _store_failure(caller: Caller, failure: Failure) -> None:
     match failure:
         case Unclear():
+            if failure.reason == Reason.THROTTLED:
+                connections.hold(caller.operation.connection, seconds=failure.retry_after or 60)
             quiet = timedelta(seconds=settings.QUIET_SECONDS)
             _leave(caller, state=OperationState.CHECKING, next_attempt_at=Now() + quiet, **_told(failure))
         case Unreachable():

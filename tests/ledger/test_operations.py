@@ -385,6 +385,17 @@ def test_an_answer_after_the_lease_moves_nothing_and_is_kept_as_evidence(till: T
     assert receipt.provider_reference in Exchange.objects.get(operation=operation, purpose="call").response_body
 
 
+def test_a_reading_of_an_earlier_attempt_is_never_taken_for_the_one_before_this(till: Till):
+    till.asks("pay", 1250)
+    operation = operations._claim()
+    operations._may_send(operation, operations.Levels(minor=1, points=1))
+    write(operation, state=S.WAITING, lease_until=None)
+
+    again = operations._claim()
+
+    assert (again.attempt, again.before_minor, again.before_at) == (2, None, None)
+
+
 # ---- A person decides ---------------------------------------------------------------------------------------------
 @pytest.fixture
 def unclear(till: Till) -> Operation:

@@ -262,7 +262,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="operation",
-            index=models.Index(fields=["connection", "begun_at"], name="operation_begun"),
+            index=models.Index(fields=["begun_at"], name="operation_begun"),
         ),
         migrations.AddIndex(
             model_name="operation",
