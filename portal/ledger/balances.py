@@ -34,7 +34,7 @@ from portal.connectors.base import (
     Reason,
 )
 from portal.connectors.http import Exchange
-from portal.ledger import calls, cards
+from portal.ledger import calls, cards, wake
 from portal.ledger.models import SEALED_ELSEWHERE, WORKER_LOST, Inquiry, Pulse, State, inquiry_writer
 from portal.merchants import access, connections, tenancy, vault
 from portal.merchants.models import Connection, Member
@@ -142,9 +142,7 @@ def _place(inquiry: Inquiry, field: str) -> vault.Context:
 
 
 def _wake(inquiry: Inquiry) -> None:
-    from portal.ledger.tasks import wake
-
-    transaction.on_commit(lambda: wake(inquiry.pk))
+    transaction.on_commit(lambda: wake.for_look_up(inquiry.pk))
 
 
 # ---- What workers do ------------------------------------------------------------------------------------------

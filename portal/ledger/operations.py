@@ -26,7 +26,7 @@ from django.db.models.functions import Now
 
 from portal.connectors import PROVIDERS
 from portal.connectors.base import Declined, Failure, Misconfigured, Reason, Receipt, Unclear, Unreachable
-from portal.ledger import calls, cards, clock
+from portal.ledger import calls, cards, clock, wake
 from portal.ledger.calls import Caller, Levels
 from portal.ledger.models import Card, Exchange, Operation, OperationState, operation_writer
 from portal.merchants import access, audit, connections, tenancy, vault
@@ -125,7 +125,7 @@ def _take_in(member: Member, fresh: Operation, wish: Wish) -> Operation:
             audit.record(
                 "operation asked", fresh.reference, merchant=member.merchant, person=member.person, what=wish.verb
             )
-            _wake(stored)
+            transaction.on_commit(wake.for_operations)
     return stored
 
 
@@ -209,12 +209,6 @@ def withdraw(operation: Operation, *, member: Member) -> bool:
             audit.record("operation withdrawn", operation.reference, merchant=member.merchant, person=member.person)
     operation.refresh_from_db()
     return bool(taken)
-
-
-def _wake(operation: Operation) -> None:
-    from portal.ledger.tasks import wake_for_operations
-
-    transaction.on_commit(wake_for_operations)
 
 
 # ---- A worker claims the next one -----------------------------------------------------------------------------

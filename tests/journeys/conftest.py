@@ -125,6 +125,8 @@ def visitor(browser: Browser, stack: Stack, request: pytest.FixtureRequest) -> I
     person = Visitor(context.new_page(), stack)
     yield person
     complaints = person.complaints
+    if traits.get("java_script_enabled", True):  # axe is a script itself
+        person.finds_no_barrier()  # wherever the journey ended
     context.close()
     assert complaints == [], "the browser complained"
 
