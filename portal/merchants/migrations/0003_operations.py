@@ -4,35 +4,41 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('merchants', '0002_kept_apart'),
+        ("merchants", "0002_kept_apart"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='connection',
-            name='concurrency',
-            field=models.PositiveSmallIntegerField(default=8, help_text='Operations under way at once, at most.'),
+            model_name="connection",
+            name="concurrency",
+            field=models.PositiveSmallIntegerField(default=8, help_text="Operations under way at once, at most."),
         ),
         migrations.AddField(
-            model_name='connection',
-            name='only_this_desk',
-            field=models.BooleanField(default=False, help_text='Nobody else moves these cards, so a balance that changed by our amount proves it.'),
+            model_name="connection",
+            name="only_this_desk",
+            field=models.BooleanField(
+                default=False,
+                help_text="Nobody else moves these cards, so a balance that changed by our amount proves it.",
+            ),
         ),
         migrations.AddField(
-            model_name='connection',
-            name='per_second',
-            field=models.PositiveSmallIntegerField(default=20, help_text='Operations begun in a second, at most.'),
+            model_name="connection",
+            name="per_second",
+            field=models.PositiveSmallIntegerField(default=20, help_text="Operations begun in a second, at most."),
         ),
         migrations.AddField(
-            model_name='connection',
-            name='reads_balance_first',
-            field=models.BooleanField(default=True, help_text='One more call before each operation: the evidence if its answer is lost.'),
+            model_name="connection",
+            name="reads_balance_first",
+            field=models.BooleanField(
+                default=True, help_text="One more call before each operation: the evidence if its answer is lost."
+            ),
         ),
         migrations.AddField(
-            model_name='merchant',
-            name='second_person_from',
-            field=models.BigIntegerField(blank=True, help_text='Minor units: from here on a decision by hand needs two people.', null=True),
+            model_name="merchant",
+            name="second_person_from",
+            field=models.BigIntegerField(
+                blank=True, help_text="Minor units: from here on a decision by hand needs two people.", null=True
+            ),
         ),
     ]
