@@ -38,9 +38,13 @@ def _broker(url: str) -> dict[str, object]:
     }
 
 
+_addresses = _broker(settings.CELERY_BROKER_URL)
 app = Celery("portal")
 app.conf.update(
-    **_broker(settings.CELERY_BROKER_URL),
+    **_addresses,
+    # Celery puts the environment's CELERY_BROKER_URL above its own setting, but not above these two.
+    broker_read_url=_addresses["broker_url"],
+    broker_write_url=_addresses["broker_url"],
     task_default_queue="work",
     # Each with an exchange and key of its own: left to Celery, both would be bound to the first one's.
     task_queues=[Queue(name, Exchange(name), routing_key=name) for name in ("work", "bulk")],

@@ -20,3 +20,9 @@ def test_a_taken_message_is_given_back_when_its_worker_dies():
     assert app.conf.task_acks_late
     assert app.conf.task_reject_on_worker_lost
     assert app.conf.worker_prefetch_multiplier == 1
+
+
+def test_on_a_single_machine_both_ends_use_the_folder_broker():
+    """Celery reads CELERY_BROKER_URL by itself and would use kombu's own transport for it."""
+    for connection in (app.connection_for_read(), app.connection_for_write()):
+        assert connection.transport_cls == "folder"
