@@ -5,6 +5,7 @@ from django.urls import path
 
 from portal.desk import health
 from portal.desk import views as desk
+from portal.ledger import attention, pages, till
 from portal.ledger import views as ledger
 from portal.merchants import views as merchants
 
@@ -20,6 +21,15 @@ urlpatterns = [
     path("m/<slug:merchant>/", desk.home, name="desk"),
     path("m/<slug:merchant>/scan/", desk.scan, name="scan"),
     path("m/<slug:merchant>/look-ups/<uuid:key>/", ledger.look_up, name="look_up"),
+    path("m/<slug:merchant>/cards/<uuid:key>/", till.card, name="card"),
+    path("m/<slug:merchant>/cards/<uuid:key>/ask-again/", till.ask_again, name="ask_again"),
+    path("m/<slug:merchant>/cards/<uuid:key>/confirm/", till.confirm, name="confirm"),
+    path("m/<slug:merchant>/operations/<uuid:key>/", pages.operation, name="operation"),
+    path("m/<slug:merchant>/operations/<uuid:key>/withdraw/", pages.withdraw, name="withdraw"),
+    path("m/<slug:merchant>/operations/<uuid:key>/receipt/", pages.receipt, name="receipt"),
+    path("m/<slug:merchant>/operations/<uuid:key>/evidence/", pages.evidence, name="evidence"),
+    path("m/<slug:merchant>/attention/", attention.queue, name="attention"),
+    path("m/<slug:merchant>/attention/<uuid:key>/", attention.case, name="attention_case"),
     path("m/<slug:merchant>/settings/", merchants.settings_page, name="settings"),
     path(
         "m/<slug:merchant>/settings/connections/<uuid:key>/resume/",

@@ -1,14 +1,21 @@
-"""The demo: two merchants, people in every role, and a connection each to the CardInquiry sandbox."""
+"""The demo: two merchants, people in every role, and connections to the sandboxes. What they did lately is made by
+history.py."""
 
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 
+from django.apps import apps
 from django.conf import settings
-from django.db import transaction
+from django.db import connections as databases
+from django.db import models, transaction
 from django.utils.translation import gettext as _
+from psycopg import sql
 
 from portal.connectors import PROVIDERS
 from portal.merchants import connections, tenancy
-from portal.merchants.models import Connection, Environment, Member, Merchant, Person, Store
+from portal.merchants.models import AuditEntry, Connection, Environment, Member, Merchant, Person, Store
 from portal.merchants.roles import Role
 
 # Made-up people on made-up data; in an installation that is not a demo none of them exists.
@@ -25,6 +32,7 @@ class DemoMerchant:
     time_zone: str
     stores: dict[str, str]
     people: dict[Role, str]
+    second_person_from: int | None = None
 
 
 MERCHANTS = [
@@ -45,6 +53,7 @@ MERCHANTS = [
             Role.ACCOUNTANT: "Anton Krüger",
             Role.READ_ONLY: "Rita Lange",
         },
+        second_person_from=100_00,
     ),
     DemoMerchant(
         slug="kauri-books",
@@ -70,23 +79,49 @@ def email_of(name: str) -> str:
     return f"{first}@example.com"
 
 
-def load(credentials: dict[str, str]) -> None:
-    """Make the two merchants where they are not there yet. `credentials` are the CardInquiry sandbox's."""
-    with tenancy.every_merchant("the demo makes its own merchants"), transaction.atomic():
+def load(credentials: Mapping[str, Mapping[str, str]]) -> None:
+    """Make the two merchants where they are not there yet. `credentials` are the sandboxes', by provider."""
+    with _all_rows(), transaction.atomic():
         for made_up in MERCHANTS:
             _load_merchant(made_up, credentials)
 
 
-def _load_merchant(made_up: DemoMerchant, credentials: dict[str, str]) -> None:
+def _all_rows() -> AbstractContextManager[None]:
+    return tenancy.every_merchant("the demo makes its own merchants")
+
+
+def _load_merchant(made_up: DemoMerchant, credentials: Mapping[str, Mapping[str, str]]) -> None:
     merchant, _created = Merchant.objects.get_or_create(
         slug=made_up.slug,
-        defaults={"name": made_up.name, "currency": made_up.currency, "time_zone": made_up.time_zone},
+        defaults={
+            "name": made_up.name,
+            "currency": made_up.currency,
+            "time_zone": made_up.time_zone,
+            "second_person_from": made_up.second_person_from,
+        },
     )
     for name, address in made_up.stores.items():
         Store.objects.get_or_create(merchant=merchant, name=name, defaults={"address": address})
     for role, name in made_up.people.items():
         Member.objects.get_or_create(merchant=merchant, person=_person(name), defaults={"role": role})
-    _connect(merchant, made_up.currency, credentials)
+    _load_connections(merchant, made_up.currency, credentials)
+
+
+def _load_connections(merchant: Merchant, currency: str, credentials: Mapping[str, Mapping[str, str]]) -> None:
+    cardinquiry, paywizard = credentials["cardinquiry"], credentials["paywizard"]
+    _connect(
+        merchant,
+        "cardinquiry",
+        options={"currency": currency},
+        secrets={"api_key": cardinquiry["api_key"]},
+    )
+    _connect(
+        merchant,
+        "paywizard",
+        options={"currency": "USD", "client_id": paywizard["client_id"]},
+        secrets={"client_secret": paywizard["client_secret"], "token": paywizard["token"]},
+        only_this_desk=True,
+    )
 
 
 def _person(name: str) -> Person:
@@ -95,19 +130,78 @@ def _person(name: str) -> Person:
     return found or Person.objects.create_user(email, PASSWORD, name=name)
 
 
-def _connect(merchant: Merchant, currency: str, credentials: dict[str, str]) -> None:
-    """The connection's address and key follow the sandbox, which may have moved to another port."""
-    connector = PROVIDERS["cardinquiry"]
-    connection = Connection.objects.filter(merchant=merchant, provider="cardinquiry").first() or Connection(
-        merchant=merchant, provider="cardinquiry", name=connector.name, environment=Environment.SANDBOX
+def _connect(
+    merchant: Merchant,
+    provider: str,
+    *,
+    options: Mapping[str, str],
+    secrets: Mapping[str, str],
+    only_this_desk: bool = False,
+) -> None:
+    """The connection's address and keys follow the sandbox, which may have moved to another port."""
+    connector = PROVIDERS[provider]
+    connection = Connection.objects.filter(merchant=merchant, provider=provider).first() or Connection(
+        merchant=merchant,
+        provider=provider,
+        name=connector.name,
+        environment=Environment.SANDBOX,
+        only_this_desk=only_this_desk,
     )
-    connection.options = connector.Settings.options(
-        {"base_url": f"{settings.SANDBOX_URL}/cardinquiry", "currency": currency}
-    )
-    connections.seal_secrets(connection, {"api_key": credentials["api_key"]})
+    connection.options = connector.Settings.options({"base_url": f"{settings.SANDBOX_URL}/{provider}", **options})
+    connections.seal_secrets(connection, secrets)
     connection.save()
 
 
+# ---- Taking it away -------------------------------------------------------------------------------------------
+def remove() -> list[str]:
+    """Take the demo's merchants away with all their rows, and its people who work nowhere else; their names.
+
+    As the tables' owner: what is over and what is evidence is otherwise never deleted, by triggers that rest for this
+    one transaction.
+    """
+    with _all_rows(), transaction.atomic("owner"), databases["owner"].cursor() as cursor:
+        gone = list(Merchant.objects.using("owner").filter(slug__in=[each.slug for each in MERCHANTS]).order_by("name"))
+        _delete(cursor, _of_merchants(), "merchant_id", [merchant.pk for merchant in gone])
+        _delete(cursor, [Merchant], "id", [merchant.pk for merchant in gone])
+        idle = _people_in_nobodys_rows()
+        _delete(cursor, [AuditEntry], "person_id", [person.pk for person in idle])  # doors that stayed shut
+        for person in idle:
+            person.delete(using="owner")
+    return [merchant.name for merchant in gone]
+
+
+def _people_in_nobodys_rows() -> list[Person]:
+    """The demo's people whom no merchant that is still there knows."""
+    emails = {email_of(name) for made_up in MERCHANTS for name in made_up.people.values()}
+    found = Person.objects.using("owner").filter(email__in=emails)
+    for link in Person._meta.related_objects:
+        if link.related_model in _of_merchants():
+            name = link.field.name
+            rows = link.related_model._base_manager.using("owner").exclude(**{name: None}).exclude(merchant=None)
+            found = found.exclude(pk__in=rows.values(name))
+    return list(found)
+
+
+def _of_merchants() -> list[type[models.Model]]:
+    return [model for model in apps.get_models() if any(field.name == "merchant" for field in model._meta.fields)]
+
+
+def _delete(cursor: Any, tables: list[type[models.Model]], column: str, ids: list[int]) -> None:
+    """In any order: links are looked at when all is gone, and before the triggers watch again."""
+    names = [sql.Identifier(model._meta.db_table) for model in tables]
+    for name in names:
+        cursor.execute(sql.SQL("ALTER TABLE {} DISABLE TRIGGER USER").format(name))
+        cursor.execute(
+            sql.SQL("DELETE FROM {} WHERE {} = ANY(%s)").format(name, sql.Identifier(column)),
+            [ids],
+        )
+    cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    for name in names:
+        cursor.execute(sql.SQL("ALTER TABLE {} ENABLE TRIGGER USER").format(name))
+    cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+
+
+# ---- What people are told -------------------------------------------------------------------------------------
 def logins() -> list[dict[str, str]]:
     """Who can sign in, for the sign-in page and the terminal. Olivia works at both merchants."""
     return [
@@ -123,4 +217,5 @@ def first_steps() -> list[str]:
         _("Sign in as Alice, the cashier of Bäckerei Jung."),
         _("Type the card 6280390000000001 into the box on top and press Enter."),
         _("Type its password, 1234, and see the balance arrive."),
+        _("Sign in as Milan, the manager, and say under Attention how a lost answer ended."),
     ]

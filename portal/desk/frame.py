@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from portal.desk import demo
+from portal.ledger import attention
 from portal.ledger.forms import ScanForm
 from portal.merchants import access
 from portal.merchants.access import StaffRequest
@@ -59,12 +60,26 @@ def blank_scan(request: StaffRequest, connections: list[Connection]) -> ScanForm
     )
 
 
+# Pages that belong to a place in the rail without being it.
+_INSIDE = {"attention_case": "attention"}
+
+
 def _rail(request: StaffRequest) -> list[dict[str, object]]:
-    places = [("desk", _("Desk"), Permission.SEE_DESK), ("settings", _("Settings"), Permission.SEE_SETTINGS)]
-    here = request.resolver_match.url_name if request.resolver_match else ""
+    places = [
+        ("desk", _("Desk"), Permission.SEE_DESK),
+        ("attention", _("Attention"), Permission.SEE_OPERATIONS),
+        ("settings", _("Settings"), Permission.SEE_SETTINGS),
+    ]
+    name = request.resolver_match.url_name if request.resolver_match else ""
+    here = _INSIDE.get(name or "", name)
     return [
-        {"label": label, "url": reverse(name, args=[request.merchant.slug]), "current": here == name}
-        for name, label, permission in places
+        {
+            "label": label,
+            "url": reverse(place, args=[request.merchant.slug]),
+            "current": here == place,
+            "count": attention.waiting_count(request.merchant.pk) if place == "attention" else "",
+        }
+        for place, label, permission in places
         if may(request.member.role, permission)
     ]
 

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 from portal.desk import frame
 from portal.ledger import balances, words
 from portal.ledger.forms import ScanForm
-from portal.ledger.models import Inquiry
+from portal.ledger.models import Inquiry, State
 from portal.merchants import connections
 from portal.merchants.access import StaffRequest, member
 from portal.merchants.models import Connection
@@ -64,10 +64,13 @@ def scan(request: StaffRequest) -> HttpResponse:
                 connection=connection,
                 number=form.cleaned_data["number"],
                 client=client_context(request),
+                extra=form.entered(),
             )
         except connections.NotNow as not_now:
             form.add_error(None, connections.not_now_words(not_now.connection))
         else:
+            if inquiry.card is not None and inquiry.state not in (State.WANTS_PIN, State.WANTS_NUMBER):
+                return redirect("card", request.merchant.slug, inquiry.card.key)
             return redirect("look_up", request.merchant.slug, inquiry.key)
     scan_box = {"url": reverse("scan", args=[request.merchant.slug]), "form": form}
     return _home(request, status=422, scan=scan_box)

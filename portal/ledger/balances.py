@@ -35,7 +35,7 @@ from portal.connectors.base import (
 )
 from portal.connectors.http import Exchange
 from portal.ledger import calls, cards, wake
-from portal.ledger.models import SEALED_ELSEWHERE, WORKER_LOST, Inquiry, Pulse, State, inquiry_writer
+from portal.ledger.models import SEALED_ELSEWHERE, WORKER_LOST, Card, Inquiry, Pulse, State, inquiry_writer
 from portal.merchants import access, connections, tenancy, vault
 from portal.merchants.models import Connection, Member
 from portal.merchants.roles import Permission
@@ -91,6 +91,30 @@ def open_look_up(
     return open_look_up(
         member=member, key=uuid.uuid4(), connection=connection, number=number, client=client, extra=extra
     )
+
+
+@inquiry_writer.writes
+def ask_again(*, member: Member, key: uuid.UUID, card: Card) -> Inquiry:
+    """Ask once more for a card we know. Its number is not typed again: the worker takes it from the card.
+
+    The same key gives the look-up it gave before. Raises NotNow, PermissionDenied.
+    """
+    connection = card.connection
+    _refuse_if_paused(connection)
+    wants_pin = PROVIDERS[connection.provider].wants_pin(connection.options)
+    with transaction.atomic(durable=True):
+        access.still_may(member, Permission.LOOK_UP_CARDS)
+        fresh = _new(member=member, key=key, connection=connection, index=bytes(card.index))
+        fresh.card, fresh.last_four = card, card.last_four
+        last = Inquiry.objects.filter(merchant=member.merchant_id, card=card).order_by("-id").first()
+        fresh.extra = last.extra if last else {}
+        fresh.state = State.WANTS_PIN if wants_pin else State.WAITING
+        fresh.woken_at = None if wants_pin else timezone.now()
+        Inquiry.objects.bulk_create([fresh], ignore_conflicts=True)
+        found = Inquiry.objects.select_related("connection", "card").get(merchant=member.merchant_id, key=key)
+        if found.state == State.WAITING:
+            _wake(found)
+    return found
 
 
 @inquiry_writer.writes
@@ -173,7 +197,7 @@ def _claim(inquiry_id: int) -> Inquiry | None:
         attempt=F("attempt") + 1,
         lease_until=Now() + timedelta(seconds=settings.LOOK_UP_LEASE_SECONDS),
     )
-    return Inquiry.objects.select_related("connection__merchant").get(pk=inquiry_id) if claimed else None
+    return Inquiry.objects.select_related("connection__merchant", "card").get(pk=inquiry_id) if claimed else None
 
 
 def _ask(inquiry: Inquiry) -> Reading:
@@ -183,17 +207,25 @@ def _ask(inquiry: Inquiry) -> Reading:
         {**connection.options, **connections.open_secrets(connection)},
         wire=calls.wire(),
         on_exchange=lambda exchange: _log(inquiry, exchange),
+        connect_seconds=settings.LOOK_UP_CONNECT_SECONDS,
+        total_seconds=settings.LOOK_UP_SECONDS,
     )
     declared = connector.extras.get("balance")
     extra = declared.parse(inquiry.extra) if declared else None
     return connector.balance(
         BalanceRequest(
-            number=_open(inquiry, "number", inquiry.sealed_number),
+            number=_number(inquiry),
             pin=_open(inquiry, "pin", inquiry.sealed_pin),
             client=_open_client(inquiry),
             extra=extra,
         )
     )
+
+
+def _number(inquiry: Inquiry) -> str:
+    if inquiry.sealed_number is None and inquiry.card is not None:  # asked again
+        return cards.number_of(inquiry.card)
+    return _open(inquiry, "number", inquiry.sealed_number)
 
 
 def _open_client(inquiry: Inquiry) -> ClientContext | None:

@@ -42,6 +42,8 @@ class ScanForm(NumberForm):
         widget=forms.HiddenInput,
         error_messages=dict.fromkeys(("invalid", "required"), _("This form is out of date. Reload the page.")),
     )
+    # Told by the page's script from the rhythm and shape of the number: B a barcode, M a magnetic stripe, K typed.
+    entry_type = forms.CharField(required=False, max_length=20, widget=forms.HiddenInput)
     connection = forms.ChoiceField(
         label=_("Connection"), error_messages={"invalid_choice": _("Choose one of the connections listed.")}
     )
@@ -56,6 +58,13 @@ class ScanForm(NumberForm):
             (key, f"{connection.name} · {connection.get_environment_display()}")
             for key, connection in self.connections.items()
         ]
+
+    def entered(self) -> dict[str, str]:
+        """How the number came to us, where the connection's provider has an input for it and knows that way."""
+        connection, how = self.cleaned_data["connection"], self.cleaned_data.get("entry_type", "")
+        extra = PROVIDERS[connection.provider].extras.get("balance")
+        asked = extra.declared().get("entry_type") if extra else None
+        return {"entry_type": how} if asked and how in dict(asked.choices) else {}
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data

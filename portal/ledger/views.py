@@ -20,10 +20,12 @@ from portal.merchants.roles import Permission
 def look_up(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
     """Show one look-up; while it waits, htmx asks for the fragment `reading` every second. A post brings what the
     card page asked for: the password, or the whole number."""
-    inquiry = Inquiry.objects.select_related("connection").filter(merchant=request.merchant, key=key).first()
+    inquiry = Inquiry.objects.select_related("connection", "card").filter(merchant=request.merchant, key=key).first()
     if inquiry is None:
         audit.record("look-up not found", str(key), merchant=request.merchant, person=request.person, request=request)
         return render(request, "ledger/look_up_gone.html", {"desk_url": _desk(request)}, status=404)
+    if inquiry.card is not None and inquiry.state not in (State.WANTS_PIN, State.WANTS_NUMBER):
+        return redirect("card", request.merchant.slug, inquiry.card.key)
     form = _form(request, inquiry)
     if request.method == "POST":
         if form is None:

@@ -37,6 +37,7 @@ const SCAN_GAP_MS = 50;
 const SCAN_LENGTH = 6;
 let burst = "";
 let lastKeyAt = 0;
+let arrivedBy = "K"; // how the number came: B a barcode, M a magnetic stripe, K typed
 
 document.addEventListener("keydown", (event) => {
   if (event.isComposing) return;
@@ -48,11 +49,22 @@ document.addEventListener("keydown", (event) => {
     lastKeyAt = event.timeStamp;
   }
 
+  if ((event.key === "Enter" || event.key === "Tab") && event.target === scanBox()) arrivedBy = scanned ? "B" : "K";
+
   if (event.key === "F2") {
     event.preventDefault();
     openScanBox();
+  } else if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    const button = document.querySelector("[data-confirm-button]:enabled");
+    if (button) button.form.requestSubmit(button);
+  } else if (event.key === "Enter" && fast && event.target.matches("[data-confirm-button], [data-back]")) {
+    event.preventDefault(); // a scanner's Enter never confirms
+  } else if (event.key === "Enter" && scanned && event.target.matches("[data-amount]")) {
+    event.preventDefault();
+    event.target.closest(".field").querySelector("[data-scan-hint]").hidden = false;
   } else if (event.key === "Escape") {
-    closeMenus(true);
+    [burst, lastKeyAt] = ["", 0]; // what is pressed next stands alone
+    if (!closeMenus(true)) goBack();
   } else if (event.key === "Tab" && scanned && event.target === scanBox()) {
     event.preventDefault(); // scanners set to end with Tab mean Enter
     event.target.form.requestSubmit();
@@ -60,6 +72,9 @@ document.addEventListener("keydown", (event) => {
     if (event.key === "/" && shortcuts && !fast) {
       event.preventDefault();
       openScanBox();
+    } else if (burst.length === 1 && shortcuts && !event.repeat) {
+      // A scanned card may begin with any letter: a hand leaves it standing alone.
+      setTimeout((at) => { if (lastKeyAt === at) openAction(event.key); }, 2 * SCAN_GAP_MS, lastKeyAt);
     } else if (burst.length === SCAN_LENGTH && scanBox()) {
       event.preventDefault();
       scanBox().focus();
@@ -68,11 +83,22 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+function openAction(key) {
+  document.querySelector(`[data-key="${CSS.escape(key.toLowerCase())}"]`)?.click();
+}
+
+// Esc leaves the field first, then the question or the page.
+function goBack() {
+  if (isField(document.activeElement) && document.activeElement !== document.body) document.activeElement.blur();
+  else document.querySelector("[data-back]")?.click();
+}
+
 // ---- Scan box: what scanners add around the number
 
 function plainScan(text) {
   let number = text.replace(/[\u0000-\u001f\u007f\u200b-\u200f\ufeff]/g, "").trim();
   number = number.replace(/^\][A-Za-z][0-9]/, ""); // the code's kind, "]C1"
+  if (/^[%;]/.test(number)) arrivedBy = "M";
   const track = number.match(/^(?:%[A-Za-z]?([^^?]+)\^.*|;([^=?]+)(?:=.*)?)\??/); // magnetic stripe, tracks 1 and 2
   return track ? (track[1] || track[2]).trim() : number;
 }
@@ -93,6 +119,9 @@ document.addEventListener("submit", (event) => {
   if (form.matches("[data-scan]")) {
     const box = form.querySelector("#scan-number");
     box.value = plainScan(box.value);
+    const how = form.elements.entry_type || form.appendChild(Object.assign(document.createElement("input"), { type: "hidden", name: "entry_type" }));
+    how.value = arrivedBy;
+    arrivedBy = "K";
   }
   if (!navigator.onLine && !form.hasAttribute("data-tried")) {
     // The system says there is no network; our own server may still be near. Ask it before letting the page go.
@@ -132,11 +161,13 @@ document.addEventListener("click", (event) => {
 // ---- Menus
 
 function closeMenus(giveFocusBack) {
-  for (const menu of document.querySelectorAll("details.menu[open]")) {
+  const open = document.querySelectorAll("details.menu[open]");
+  for (const menu of open) {
     const held = menu.contains(document.activeElement);
     menu.open = false;
     if (giveFocusBack && held) menu.querySelector("summary").focus();
   }
+  return open.length > 0;
 }
 
 document.addEventListener("click", (event) => {
@@ -176,6 +207,8 @@ function tellTimes() {
   for (const time of document.querySelectorAll("time[data-ago]")) {
     const words = agoWords((Date.now() - Date.parse(time.dateTime)) / 1000);
     if (time.textContent !== words) time.textContent = words;
+    const old = Number(time.dataset.oldAfter || Infinity) * 1000;
+    if (Date.now() - Date.parse(time.dateTime) > old) time.closest(".reading").classList.add("is-old");
   }
 }
 tellTimes();
@@ -204,9 +237,11 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 
 document.addEventListener("htmx:afterSwap", () => {
   tellTimes();
-  const fragment = document.getElementById("reading");
+  understand();
+  const fragment = document.getElementById("reading") || document.getElementById("outcome");
   if (!fragment) return;
   say(fragment);
+  if (document.querySelector("[data-till]")) return; // there the amount is next, not the scan box
   const done = !fragment.hasAttribute("data-pending");
   const free = document.activeElement === null || document.activeElement === document.body;
   if (done && free && !fragment.querySelector("[autofocus]") && scanBox()) scanBox().focus({ preventScroll: true });
@@ -221,6 +256,41 @@ document.addEventListener("htmx:sendError", () => showStrip(navigator.onLine ? "
 document.addEventListener("htmx:responseError", (event) => {
   if (event.detail.xhr.status >= 500) showStrip("unreachable");
   else location.reload();
+});
+
+// ---- An amount: shown as it is understood while it is typed; the server decides
+
+function understand() {
+  const field = document.querySelector("[data-understood]") && document.querySelector("[data-amount][data-currency]");
+  if (!field) return;
+  const places = Number(field.dataset.places);
+  const typed = field.value.trim();
+  const [, whole, mark, fraction] = typed.match(/^([0-9]*)([.,]?)([0-9]*)$/) || [];
+  const plain = typed && typed.length < 12 && whole !== undefined && fraction.length <= places;
+  const value = plain ? Number(mark ? `${whole || 0}.${fraction || 0}` : whole / 10 ** places) : NaN;
+  const money = new Intl.NumberFormat(document.documentElement.lang, { style: "currency", currency: field.dataset.currency });
+  document.querySelector("[data-understood]").textContent = value > 0 ? `= ${money.format(value)}` : "";
+}
+understand();
+document.addEventListener("input", (event) => { if (event.target.matches("[data-amount]")) understand(); });
+
+document.addEventListener("click", (event) => {
+  const digit = event.target.closest("[data-pad] button");
+  if (digit) {
+    const field = digit.form.querySelector("[data-amount]");
+    field.value = digit.value === "back" ? field.value.slice(0, -1) : field.value + digit.value;
+    understand();
+  }
+  if (event.target.closest("[data-scan-move]")) {
+    const field = event.target.closest(".field").querySelector("[data-amount]");
+    const box = scanBox();
+    if (!box) return;
+    [box.value, field.value] = [field.value, ""];
+    arrivedBy = "B";
+    understand();
+    box.focus();
+  }
+  if (event.target.closest("[data-print]")) window.print();
 });
 
 // ---- First things first: errors before fields

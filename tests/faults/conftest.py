@@ -1,17 +1,32 @@
 """Everything as `make run` runs it, over whichever broker and database the test names."""
 
+import os
+import shutil
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
 
 from portal.running.stack import Stack
 from tests.environment import free_port
+from tests.faults.storm import LIMITS, Workers, dismiss
 from tests.running.conftest import needs, var
 
 __all__ = ["needs", "var"]
 
+# The long runs, minutes each, are asked for by PROOF=1: storms over three brokers, kill points, safeguards switched off,
+# the tutorial's pattern beside ours.
+collect_ignore = (
+    []
+    if os.environ.get("PROOF") == "1"
+    else ["test_kill_points.py", "test_safeguards.py", "test_storms.py", "test_tutorial.py", "test_checker.py"]
+)
+
 Starting = Callable[..., Stack]
+Hiring = Callable[..., AbstractContextManager[Workers]]
 
 
 @pytest.fixture
@@ -28,3 +43,46 @@ def starting(var: Path) -> Iterator[Starting]:
     yield start
     for stack in running:
         stack.erase()
+
+
+@pytest.fixture(scope="session")
+def standing() -> Iterator[Stack]:
+    """One stack over the folder broker, with short limits, for all tests that make a connection of their own."""
+    folder = Path(tempfile.mkdtemp(prefix="tillside-faults-"))
+    folder.chmod(0o711)  # PostgreSQL may not run as root, and must come through
+    stack = Stack(var=folder / "stack", port=free_port(), sandbox_port=free_port(), env=LIMITS)
+    try:
+        stack.start()
+        yield stack
+    finally:
+        stack.erase()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def hiring() -> Hiring:
+    """`with hiring(stack) as workers: …`: two workers in place of the stack's one, which does not come back."""
+    commands: dict[Path, list[str]] = {}
+
+    @contextmanager
+    def hire(stack: Stack, **changes: str) -> Iterator[Workers]:
+        if stack.var not in commands:
+            commands[stack.var] = dismiss(stack)
+        workers = Workers(stack, commands[stack.var], **changes)
+        try:
+            yield workers
+        finally:
+            workers.stop()
+
+    return hire
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Print something that is to be read even where all goes well."""
+
+    def print_it(text: str) -> None:
+        with capsys.disabled():
+            sys.stdout.write(text)
+
+    return print_it

@@ -24,6 +24,8 @@ class Till:
     def post(self, path: str, page: str, **fields: str) -> str:
         """Send the form of `page`: its hidden fields and these."""
         hidden = dict(re.findall(r'name="(csrfmiddlewaretoken|key|connection)" value="([^"]+)"', page))
+        chosen = re.findall(r'<option value="([^"]+)" selected', page)  # the connection, where there are several
+        hidden |= {"connection": chosen[0]} if chosen else {}
         return self._ask(path, urlencode({**hidden, **fields}).encode())
 
     def _ask(self, path: str, body: bytes | None) -> str:

@@ -1,4 +1,5 @@
-"""`manage.py demo`: load the two demo merchants; run again it changes nothing. `--logins` only says who they are."""
+"""`manage.py demo`: load the two demo merchants; run again it changes nothing. `--logins` only says who they are,
+`--history` makes their last month, `--remove` takes them away."""
 
 import json
 from argparse import ArgumentParser
@@ -8,18 +9,35 @@ from urllib.request import ProxyHandler, build_opener
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from portal.desk import demo
+from portal.desk import demo, history
 
 
 class Command(BaseCommand):
-    help = "Load the demo merchants, with people in every role and connections to the sandbox."
+    help = "Load the demo merchants, with people in every role and connections to the sandboxes."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--logins", action="store_true", help="only print who can sign in")
+        others = parser.add_mutually_exclusive_group()
+        others.add_argument("--logins", action="store_true", help="only print who can sign in")
+        others.add_argument(
+            "--history",
+            action="store_true",
+            help="make last month's operations of Bäckerei Jung, as a worker (needs OPENING_KEYS) and without haste",
+        )
+        others.add_argument(
+            "--remove", action="store_true", help="take it all away again, as the owner (needs DATABASE_OWNER_URL)"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if not options["logins"]:
-            demo.load(self._credentials())
+        if options["history"]:
+            self._make_history()
+        elif options["remove"]:
+            self._remove()
+        else:
+            if not options["logins"]:
+                demo.load(self._credentials())
+            self._say_who_can_sign_in()
+
+    def _say_who_can_sign_in(self) -> None:
         for person in demo.logins():
             self.stdout.write(f"  {person['email']:<22} {person['role']:<11} {person['merchant']}")
         self.stdout.write(f"  Password for all: {demo.PASSWORD}")
@@ -27,14 +45,34 @@ class Command(BaseCommand):
         for number, step in enumerate(demo.first_steps(), start=1):
             self.stdout.write(f"  {number}. {step}")
 
-    def _credentials(self) -> dict[str, str]:
+    def _make_history(self) -> None:
+        if settings.OPENING_KEYS is None:
+            raise CommandError("The history is made as a worker makes it: it needs OPENING_KEYS, the private key ring.")
+        if not settings.SANDBOX_URL:
+            raise CommandError("The history is made at the sandbox: set SANDBOX_URL, such as http://127.0.0.1:8100.")
+        try:
+            made = history.make()
+        except history.NoDemo:
+            raise CommandError("There is no demo to give a history to. Load it first: manage.py demo.") from None
+        except OSError:
+            raise CommandError(f"The sandbox does not answer at {settings.SANDBOX_URL}. Run this once more.") from None
+        self.stdout.write(f"{made} operations were made." if made else "The history is there already.")
+
+    def _remove(self) -> None:
+        if "owner" not in settings.DATABASES:
+            raise CommandError("What is over can only be removed by the tables' owner: set DATABASE_OWNER_URL.")
+        gone = demo.remove()
+        self.stdout.write(f"Removed: {', '.join(gone)}." if gone else "There is no demo here.")
+
+    def _credentials(self) -> dict[str, dict[str, str]]:
         if not settings.SANDBOX_URL:
             raise CommandError("The demo needs the sandbox: set SANDBOX_URL, such as http://127.0.0.1:8100.")
         address = f"{settings.SANDBOX_URL}/_sandbox/credentials"
         try:
             # No proxy of the environment: the sandbox listens on this machine only.
             with build_opener(ProxyHandler({})).open(address, timeout=5) as answer:
-                credentials: dict[str, str] = json.load(answer)["cardinquiry"]
+                credentials: dict[str, dict[str, str]] = json.load(answer)
+                credentials["cardinquiry"], credentials["paywizard"]
         except (OSError, ValueError, KeyError):
             raise CommandError(f"The sandbox does not answer at {address}. Start it: manage.py sandbox.") from None
         return credentials

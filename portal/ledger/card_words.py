@@ -1,0 +1,130 @@
+"""A known card in words: its last reading, how old it is, and what the newest look-up of it is doing."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+from django.utils.translation import gettext
+
+from portal.connectors import PROVIDERS
+from portal.connectors.base import CardStatus
+from portal.ledger import operation_words, words
+from portal.ledger.models import Card, Inquiry, State
+
+# A reading older than this is grey: somebody else may have used the card since.
+OLD = timedelta(seconds=60)
+ARRIVES_WITHIN = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What stands on the left of the card's page."""
+
+    state: str  # known, asking, nothing, wants_pin, not_found
+    pending: bool = False
+    stalled: bool = False
+    balance: str = ""
+    points: str = ""
+    shape: str = ""
+    status: str = ""
+    expiry: str = ""
+    as_of: datetime | None = None
+    old: bool = False
+    failure: str = ""
+    failure_text: str = ""
+    provider_text: str = ""
+    trace: str = ""
+    facts: list[tuple[str, str]] = field(default_factory=list)
+    spoken: str = ""
+
+
+def view(card: Card, inquiry: Inquiry | None, *, sees_customers: bool) -> View:
+    """The card now. `inquiry` is the newest look-up of it, where there is one; `sees_customers` shows the holder."""
+    pending = inquiry is not None and (inquiry.pending or _arriving(card, inquiry))
+    failed = _failed(card, inquiry)
+    title, text = words.failure_words(inquiry.reason) if inquiry and failed else ("", "")
+    shape, status = _status(card)
+    balance, points = levels(card)
+    expiry = words.expiry_text(card.expires_on, expired=card.card_status == CardStatus.EXPIRED)
+    spoken = gettext("Card ending in %(last_four)s: %(balance)s. %(status)s. %(expiry)s") % {
+        "last_four": card.last_four,
+        "balance": _both(balance, points),
+        "status": status,
+        "expiry": expiry,
+    }
+    return View(
+        state=_state(card, inquiry, pending=pending),
+        pending=pending,
+        stalled=bool(inquiry and _stalled(inquiry)),
+        balance=balance,
+        points=points,
+        shape=shape,
+        status="" if card.card_status == CardStatus.EXPIRED and expiry else status,
+        expiry=expiry,
+        as_of=card.read_at,
+        old=card.read_at is not None and timezone.now() - card.read_at > OLD,
+        failure=title,
+        failure_text=text,
+        provider_text=inquiry.provider_text if inquiry and failed else "",
+        trace=inquiry.trace if inquiry and failed else "",
+        facts=_facts(card, inquiry, sees_customers),
+        spoken=f"{title} {text}" if failed else "" if pending else spoken.strip(),
+    )
+
+
+def levels(card: Card) -> tuple[str, str]:
+    """Its money and its points as last read, "" where unknown."""
+    balance = operation_words.money(card.balance_minor, card.balance_currency) if card.balance_minor is not None else ""
+    return balance, operation_words.points(card.points) if card.points is not None else ""
+
+
+def _both(*texts: str) -> str:
+    return f" {gettext('and')} ".join(text for text in texts if text)
+
+
+def _state(card: Card, inquiry: Inquiry | None, *, pending: bool) -> str:
+    if inquiry is not None and inquiry.state in (State.WANTS_PIN, State.WANTS_NUMBER):
+        return "wants_pin"
+    if card.card_status == CardStatus.NOT_FOUND:
+        return "not_found"
+    if card.read_at is not None:
+        return "known"
+    return "asking" if pending else "nothing"
+
+
+def _arriving(card: Card, inquiry: Inquiry) -> bool:
+    """Answered, and about to be written on the card: the worker stores the one and then the other."""
+    ended = inquiry.ended_at
+    if inquiry.state != State.ANSWERED or ended is None or (card.read_at is not None and card.read_at >= ended):
+        return False
+    return timezone.now() - ended < ARRIVES_WITHIN
+
+
+def _failed(card: Card, inquiry: Inquiry | None) -> bool:
+    if inquiry is None or inquiry.state != State.FAILED or inquiry.ended_at is None:
+        return False
+    return card.read_at is None or inquiry.ended_at > card.read_at
+
+
+def _stalled(inquiry: Inquiry) -> bool:
+    woken = inquiry.woken_at
+    return inquiry.state == State.WAITING and woken is not None and timezone.now() - woken > words.STALLED_AFTER
+
+
+def _status(card: Card) -> tuple[str, str]:
+    shape, status = words.STATUS_WORDS.get(card.card_status, ("", ""))
+    return shape, str(status)
+
+
+def _facts(card: Card, inquiry: Inquiry | None, sees_customers: bool) -> list[tuple[str, str]]:
+    if inquiry is None:
+        return []
+    facts = []
+    labels = {"name": gettext("Holder"), "email": gettext("E-mail"), "phone": gettext("Phone")}
+    if sees_customers:
+        facts += [(labels[what], text) for what, text in inquiry.holder.items() if what in labels]
+    declared = PROVIDERS[card.connection.provider].extras.get("balance")
+    for name, asked in declared.declared().items() if declared else ():
+        if (value := inquiry.extra.get(name)) is not None:
+            facts.append((gettext(asked.label), gettext(dict(asked.choices).get(value, str(value)))))
+    return facts

@@ -1,0 +1,654 @@
+"""Operations in words: what the card page, the operation's page and its papers say of each verb, state and reason.
+
+The five outcome words are the same everywhere; who did it and what is next stand beside them. Whole sentences are
+kept together, so that they can be translated.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from babel.dates import format_date, format_skeleton
+from babel.numbers import format_currency, format_decimal
+from django.conf import settings
+from django.utils import dateformat, timezone, translation
+from django.utils.functional import Promise
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from portal.connectors.base import Reason
+from portal.ledger import words
+from portal.ledger.models import OVER, Card, Exchange, Operation, OperationState
+from portal.ledger.operations import DECIDED_NOT, SEALED_ELSEWHERE, UNSENT_PAUSES, WITHDRAWN, WORKER_LOST
+from portal.merchants.models import Connection, Person
+from portal.money import Money
+
+# Waiting is honest: nothing for a second (the stylesheet's work), then who is asked, then that it takes long.
+LONG, VERY_LONG = timedelta(seconds=3), timedelta(seconds=8)
+STALLED = timedelta(seconds=5)
+
+
+def locale() -> str:
+    """The reader's language, as Babel names it."""
+    return translation.to_locale(translation.get_language() or settings.LANGUAGE_CODE)
+
+
+# ---- Amounts, moments, people -------------------------------------------------------------------------------------
+def money(minor: int, currency: str) -> str:
+    """$12.50, as the reader's language writes it."""
+    return format_currency(Decimal(Money(minor, currency).decimal_text()), currency, locale=locale())
+
+
+def points(count: int) -> str:
+    """12 points."""
+    shown = format_decimal(count, locale=locale())
+    return ngettext("%(count)s point", "%(count)s points", count) % {"count": shown}
+
+
+def amount(operation: Operation) -> str:
+    """What the operation is about: money, points, or nothing."""
+    if operation.amount_minor is not None:
+        return money(operation.amount_minor, operation.currency)
+    return points(operation.points) if operation.points is not None else ""
+
+
+def card_name(last_four: str) -> str:
+    """•••• 8500."""
+    return f"•••• {last_four}"
+
+
+def moment(at: datetime, *, now: datetime | None = None) -> str:
+    """10:14 today, Tue this week, 12 May before; the exact time stands in the title."""
+    local, today = timezone.localtime(at), timezone.localtime(now or timezone.now())
+    if local.date() == today.date():
+        return clock_time(at)
+    if timedelta() <= today.date() - local.date() < timedelta(days=7):
+        return str(format_date(local, "EEE", locale=locale()))
+    skeleton = "MMMd" if local.year == today.year else "yMMMd"
+    return str(format_skeleton(skeleton, local, locale=locale()))
+
+
+def day_and_time(at: datetime) -> str:
+    """20 November 2026, 10:14:03, in the merchant's zone."""
+    return dateformat.format(timezone.localtime(at), "j F Y, H:i:s")
+
+
+def clock_time(at: datetime) -> str:
+    """10:14, in the merchant's zone."""
+    return timezone.localtime(at).strftime("%H:%M")
+
+
+def name_of(person: Person | None) -> str:
+    """The person's name; what nobody asked for was asked by the machine."""
+    return person.name if person else gettext("Tillside")
+
+
+# ---- Outcome words ------------------------------------------------------------------------------------------------
+SHAPES: dict[str, str] = {
+    OperationState.WAITING: "waiting",
+    OperationState.RUNNING: "checking",
+    OperationState.CHECKING: "checking",
+    OperationState.NEEDS_PERSON: "person",
+    OperationState.DONE: "done",
+    OperationState.REFUSED: "refused",
+    OperationState.FAILED: "not_sent",
+}
+
+
+def outcome(operation: Operation) -> tuple[str, str]:
+    """The shape, and the word people see."""
+    return SHAPES[operation.state], str(OperationState(operation.state).label)
+
+
+# ---- What an operation is, as a thing: "Payment of $12.50" and, inside a sentence, "a payment of $12.50" ----------
+_THING: dict[str, Promise] = {
+    "activate": _("Activation"),
+    "top_up": _("Top-up of %(amount)s"),
+    "pay": _("Payment of %(amount)s"),
+    "void": _("Void of %(amount)s"),
+    "tip": _("Tip of %(amount)s"),
+    "issue_points": _("Issue of %(amount)s"),
+    "redeem_points": _("Redemption of %(amount)s"),
+}
+_A_THING: dict[str, Promise] = {
+    "activate": _("an activation"),
+    "top_up": _("a top-up of %(amount)s"),
+    "pay": _("a payment of %(amount)s"),
+    "void": _("a void of %(amount)s"),
+    "tip": _("a tip of %(amount)s"),
+    "issue_points": _("an issue of %(amount)s"),
+    "redeem_points": _("a redemption of %(amount)s"),
+}
+
+
+def thing(operation: Operation) -> str:
+    """Payment of $12.50."""
+    return str(_THING[operation.verb]) % {"amount": amount(operation)}
+
+
+def a_thing(operation: Operation) -> str:
+    """A payment of $12.50, inside a sentence."""
+    return str(_A_THING[operation.verb]) % {"amount": amount(operation)}
+
+
+_TITLE: dict[str, Promise] = {
+    "activate": _("Activation"),
+    "top_up": _("Top-up"),
+    "pay": _("Payment"),
+    "void": _("Void"),
+    "tip": _("Tip"),
+    "issue_points": _("Points given"),
+    "redeem_points": _("Points redeemed"),
+}
+
+
+def title(operation: Operation) -> str:
+    """Payment."""
+    return str(_TITLE[operation.verb])
+
+
+# ---- A line in the card's list ------------------------------------------------------------------------------------
+_YOU: dict[str, Promise] = {
+    "activate": _("You activated the card"),
+    "top_up": _("You added %(amount)s"),
+    "pay": _("You took %(amount)s"),
+    "void": _("You voided %(original)s"),
+    "tip": _("You took a tip of %(amount)s"),
+    "issue_points": _("You issued %(amount)s"),
+    "redeem_points": _("You redeemed %(amount)s"),
+}
+_SOMEBODY: dict[str, Promise] = {
+    "activate": _("%(name)s activated the card"),
+    "top_up": _("%(name)s added %(amount)s"),
+    "pay": _("%(name)s took %(amount)s"),
+    "void": _("%(name)s voided %(original)s"),
+    "tip": _("%(name)s took a tip of %(amount)s"),
+    "issue_points": _("%(name)s issued %(amount)s"),
+    "redeem_points": _("%(name)s redeemed %(amount)s"),
+}
+# What it moved on the card; a void goes the other way than its original.
+_SIGN = {"top_up": 1, "pay": -1, "tip": -1, "issue_points": 1, "redeem_points": -1}
+
+
+def line(operation: Operation, reader: Person) -> str:
+    """What happened, by whom: "You added $20.00". What has not happened is named, not told: "Payment of $80.00"."""
+    mine = operation.asked_by_id == reader.pk
+    name = name_of(operation.asked_by)
+    if operation.state != OperationState.DONE:
+        return (gettext("%(thing)s, by you") if mine else gettext("%(thing)s, by %(name)s")) % {
+            "thing": thing(operation),
+            "name": name,
+        }
+    values = {
+        "name": name,
+        "amount": amount(operation),
+        "original": a_thing(operation.original) if operation.original else "",
+    }
+    return str((_YOU if mine else _SOMEBODY)[operation.verb]) % values
+
+
+def movement(operation: Operation) -> str:
+    """+ $20.00 or − $5.40, where it did move the card; else a dash."""
+    verb = operation.original.verb if operation.verb == "void" and operation.original else operation.verb
+    sign = _SIGN.get(verb, 0) * (-1 if operation.verb == "void" else 1)
+    if operation.state != OperationState.DONE or sign == 0:
+        return "–"
+    return f"{'+' if sign > 0 else '−'} {amount(operation)}"
+
+
+# ---- The sentence to confirm, and its button ----------------------------------------------------------------------
+_CONFIRM: dict[str, Promise] = {
+    "activate": _("Activate card {card} at {connection}."),
+    "top_up": _("Add {amount} to card {card} at {connection}."),
+    "pay": _("Take {amount} from card {card} at {connection}."),
+    "tip": _("Take a tip of {amount} from card {card} at {connection}, beside {original}."),
+    "issue_points": _("Give {amount} to card {card} at {connection}."),
+    "redeem_points": _("Redeem {amount} from card {card} at {connection}."),
+}
+_CONFIRM_VOID: dict[str, Promise] = {
+    "pay": _("Undo {original} on card {card} at {connection}. {amount} goes back onto the card."),
+    "top_up": _("Undo {original} on card {card} at {connection}. {amount} is taken off the card again."),
+}
+_BUTTON: dict[str, Promise] = {
+    "activate": _("Activate the card"),
+    "top_up": _("Add %(amount)s"),
+    "pay": _("Take %(amount)s"),
+    "tip": _("Take a tip of %(amount)s"),
+    "issue_points": _("Give %(amount)s"),
+    "redeem_points": _("Redeem %(amount)s"),
+}
+_BUTTON_VOID: dict[str, Promise] = {
+    "pay": _("Void the payment of %(amount)s"),
+    "top_up": _("Void the top-up of %(amount)s"),
+}
+
+
+def question(verb: str, *, card: Card, amount: str, original: Operation | None, also_activate: bool) -> SafeString:
+    """Take $12.50 from card •••• 8500 at PayWizard."""
+    sentence = (_CONFIRM_VOID[original.verb] if original else "") if verb == "void" else _CONFIRM[verb]
+    asked = format_html(
+        str(sentence),
+        amount=format_html("<strong>{}</strong>", amount),
+        card=format_html('<span class="together">{}</span>', card_name(card.last_four)),
+        connection=card.connection.name,
+        original=the_thing(original) if original else "",
+    )
+    if not also_activate:
+        return asked
+    return format_html("{} <strong>{}</strong>", asked, gettext("The card is activated, too."))
+
+
+def button(verb: str, *, amount: str, original: Operation | None) -> str:
+    """Take $12.50."""
+    words = _BUTTON_VOID[original.verb] if verb == "void" and original else _BUTTON[verb]
+    return str(words) % {"amount": amount}
+
+
+def the_thing(operation: Operation) -> str:
+    """A payment of $12.50 by Ben at 10:14: exactly what a void undoes."""
+    return _signed(operation, a_thing(operation))
+
+
+def choice(operation: Operation) -> str:
+    """Payment of $12.50 by Ben at 10:14, in a list to choose from."""
+    return _signed(operation, thing(operation))
+
+
+def _signed(operation: Operation, what: str) -> str:
+    values = {
+        "thing": what,
+        "name": name_of(operation.asked_by),
+        "day": moment(operation.asked_at),
+        "time": clock_time(operation.asked_at),
+    }
+    if values["day"] == values["time"]:
+        return gettext("%(thing)s by %(name)s at %(time)s") % values
+    return gettext("%(thing)s by %(name)s, %(day)s %(time)s") % values
+
+
+# ---- Why something is not even asked ------------------------------------------------------------------------------
+CANNOT_ASK: dict[str, Promise] = {
+    "not_offered": _("The card company has no such call. Nothing was sent."),
+    "no_amount_wanted": _("An activation has no amount. Reload the page and try again. Nothing was sent."),
+    "amount_wanted": _("Type how much. Nothing was sent."),
+    "amount_out_of_range": _("This amount is too small or too large. Nothing was sent."),
+    "other_currency": _("These cards are in another currency. Nothing was sent."),
+    "no_original_wanted": _("This does not refer to another operation. Reload the page. Nothing was sent."),
+    "original_wanted": _("Choose what it is for: a payment or top-up on this card. Nothing was sent."),
+    "original_not_done": _("What it refers to is not done, so there is nothing to undo. Nothing was sent."),
+    "voided_already": _("This has been voided already. Nothing was sent."),
+    "only_the_whole": _("Only the whole amount can be voided. Nothing was sent."),
+    "has_a_tip": _("There is a tip on this payment, so it cannot be voided here. Ask a manager. Nothing was sent."),
+    "reason_wanted": _("Say why, in a few words."),
+    "decided_already": _("Somebody has decided this meanwhile."),
+    "second_person_wanted": _("A second person has to say the same."),
+}
+
+
+def cannot_ask(why: str) -> str:
+    """The sentence for one of the words of operations.CannotAsk."""
+    return str(CANNOT_ASK.get(why, _("This cannot be asked. Nothing was sent.")))
+
+
+def lock(operation: Operation) -> str:
+    """What stands on the card's page while an earlier operation on it is not settled."""
+    what = {"what": a_thing(operation)}
+    if operation.state == OperationState.NEEDS_PERSON:
+        return gettext("Do not repeat. Somebody has to find out what became of %(what)s.") % what
+    return gettext("Do not repeat. We are checking %(what)s.") % what
+
+
+# ---- The operation's own page -------------------------------------------------------------------------------------
+_TOLD: dict[str, Promise] = {
+    "activate": _("Activated %(card)s."),
+    "top_up": _("Added %(amount)s to %(card)s."),
+    "pay": _("Took %(amount)s from %(card)s."),
+    "void": _("Voided %(original)s on %(card)s."),
+    "tip": _("Took a tip of %(amount)s from %(card)s."),
+    "issue_points": _("Gave %(amount)s to %(card)s."),
+    "redeem_points": _("Redeemed %(amount)s from %(card)s."),
+}
+_PLANNED: dict[str, Promise] = {
+    "activate": _("Activate %(card)s."),
+    "top_up": _("Add %(amount)s to %(card)s."),
+    "pay": _("Take %(amount)s from %(card)s."),
+    "void": _("Void %(original)s on %(card)s."),
+    "tip": _("Take a tip of %(amount)s from %(card)s."),
+    "issue_points": _("Give %(amount)s to %(card)s."),
+    "redeem_points": _("Redeem %(amount)s from %(card)s."),
+}
+
+_NOTHING = _("Nothing was moved on the card.")
+_SETTINGS = _("Nothing was moved on the card. An owner or manager has to look at this connection in Settings.")
+# Where a refusal or an unsent operation reads better in other words than a look-up's: (what happened, what to do).
+_ENDS: dict[str, tuple[Promise, Promise]] = {
+    Reason.BAD_INPUT: (
+        _("This cannot be sent as typed."),
+        _("Nothing was sent. Check name, e-mail and telephone, and try again."),
+    ),
+    Reason.REFUSED: (_("The card company said no."), _NOTHING),
+    Reason.CARD_INACTIVE: (
+        _("The card is not active."),
+        _("Nothing was moved on the card. Activate it first, or tick “Also activate the card” when adding money."),
+    ),
+    Reason.ORIGINAL_UNKNOWN: (_("The card company does not know what this refers to."), _NOTHING),
+    Reason.TOO_LATE: (
+        _("It is too late for that: the card company has settled it."),
+        _("Nothing was moved on the card. Give the amount back by a top-up instead, if that is meant."),
+    ),
+    Reason.THROTTLED: (
+        _("The card company asks us to slow down."),
+        _("Nothing was sent. Try again in a few minutes."),
+    ),
+    Reason.KEY_REFUSED: (_("The card company does not accept our key."), _SETTINGS),
+    Reason.ACCESS_REFUSED: (_("The card company refuses us access."), _SETTINGS),
+    Reason.WRONG_KEY: (_("The stored key is one meant for browsers."), _SETTINGS),
+    Reason.SETTINGS: (_("The settings of this connection are incomplete."), _SETTINGS),
+    Reason.ADDRESS_REFUSED: (_("The address of this connection is not one we may call."), _SETTINGS),
+    Reason.UNREACHABLE: (
+        _("The card company cannot be reached."),
+        _("Nothing was sent. You may try again, or take the payment otherwise."),
+    ),
+    Reason.CERTIFICATE: (
+        _("The card company's address does not prove who it is."),
+        _("Nothing was sent. If it stays so, tell the administrator."),
+    ),
+    DECIDED_NOT: (_("It did not happen: a person looked."), _NOTHING),
+    WITHDRAWN: (_("It was taken back before anything was sent."), _("Nothing was sent.")),
+    SEALED_ELSEWHERE: (
+        _("What was typed, or the key of this connection, cannot be opened."),
+        _("Nothing was sent. Tell the administrator."),
+    ),
+}
+_LOST: dict[str, Promise] = {
+    Reason.TIMEOUT: _("%(connection)s did not answer in time."),
+    Reason.CUT: _("The answer of %(connection)s broke off."),
+    Reason.PENDING: _("%(connection)s has it in hand and has not said how it ends."),
+    Reason.DUPLICATE: _("%(connection)s has seen this before and does not say how it ended."),
+    Reason.MISMATCH: _("The answer of %(connection)s is about something else."),
+    Reason.SERVER_ERROR: _("%(connection)s has trouble of its own."),
+    WORKER_LOST: _("Our worker broke off while asking."),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What the operation's page says, decided here so that the template decides nothing."""
+
+    shape: str
+    word: str
+    sentence: str
+    advice: str = ""
+    after: str = ""
+    after_pending: bool = False
+    provider_text: str = ""
+    trace: str = ""
+    spoken: str = ""
+    at_once: bool = False
+    pending: bool = False
+    stage: str = ""
+
+
+def view(operation: Operation, *, after: str, after_pending: bool, behind: Operation | None, not_now: str) -> View:
+    """The operation now. `after` is the balance after it, `behind` what it waits for, `not_now` why nobody is asked."""
+    shape, word = outcome(operation)
+    values = _values(operation)
+    match OperationState(operation.state):
+        case OperationState.WAITING | OperationState.RUNNING:
+            stage, advice = _waiting(operation, behind, not_now)
+            return View(
+                shape=shape,
+                word=word,
+                sentence=str(_PLANNED[operation.verb]) % values,
+                advice=advice,
+                spoken=advice if stage in ("long", "very_long", "stalled", "held", "again") else "",
+                pending=True,
+                stage=stage,
+            )
+        case OperationState.DONE:
+            told = str(_TOLD[operation.verb]) % values
+            if operation.verb == "activate" or not operation.also_activate:
+                sentence = told
+            else:
+                sentence = f"{told} {gettext('It is activated, too.')}"
+            how = {
+                "balance": gettext("No answer came, and the card's balance moved by exactly this amount."),
+                "person": gettext("%(name)s looked and says it happened.") % {"name": name_of(operation.decided_by)},
+            }.get(operation.settled_by, "")
+            return View(
+                shape=shape,
+                word=word,
+                sentence=sentence,
+                advice=how,
+                after=after,
+                after_pending=after_pending,
+                spoken=f"{word}. {sentence} {after}".strip(),
+                pending=after_pending,
+            )
+        case OperationState.CHECKING | OperationState.NEEDS_PERSON:
+            return _unsettled(operation, shape, word, values)
+    title, advice = _ending(operation)
+    return View(
+        shape=shape,
+        word=word,
+        sentence=f"{title} {thing(operation)}, {card_name(values['last_four'])}.",
+        advice=advice,
+        provider_text=operation.provider_text,
+        trace=operation.trace,
+        spoken=f"{word}. {title} {advice}",
+        at_once=True,
+    )
+
+
+def _ending(operation: Operation) -> tuple[str, str]:
+    title, advice = _ENDS.get(operation.reason) or words.failure_words(operation.reason)
+    return str(title), str(advice)
+
+
+def _values(operation: Operation) -> dict[str, str]:
+    last_four = operation.card.last_four if operation.card else ""
+    return {
+        "amount": amount(operation),
+        "card": card_name(last_four),
+        "last_four": last_four,
+        "original": a_thing(operation.original) if operation.original else "",
+        "connection": operation.connection.name,
+    }
+
+
+def _waiting(operation: Operation, behind: Operation | None, not_now: str) -> tuple[str, str]:
+    age = timezone.now() - operation.asked_at
+    name = {"connection": operation.connection.name}
+    if operation.state == OperationState.RUNNING:
+        if age >= VERY_LONG:
+            return "very_long", gettext(
+                "%(connection)s takes long. You may serve the next customer; the result stays here."
+            ) % name
+        if age >= LONG:
+            return "long", gettext("Still waiting for %(connection)s…") % name
+        return "asking", gettext("Asking %(connection)s…") % name
+    if not_now:
+        return "held", not_now
+    if behind is not None:
+        what = {"what": a_thing(behind)}
+        return "behind", gettext("It waits until %(what)s on the same card is settled. Nothing was sent yet.") % what
+    if operation.next_attempt_at is not None and operation.attempt:
+        return "again", gettext(
+            "%(connection)s cannot be reached. Nothing was sent yet; we try again by ourselves "
+            "(attempt %(next)s of %(all)s)."
+        ) % {**name, "next": operation.attempt + 1, "all": len(UNSENT_PAUSES) + 1}
+    if age >= STALLED:
+        return "stalled", gettext(
+            "Nobody is asking %(connection)s at the moment. Nothing was sent; it is kept and goes on as soon as the "
+            "worker is back."
+        ) % name
+    return "asking", gettext("Asking %(connection)s…") % name
+
+
+def _unsettled(operation: Operation, shape: str, word: str, values: dict[str, str]) -> View:
+    lost = _LOST.get(operation.reason)
+    what = (str(lost) % values) if lost else gettext("The answer of %(connection)s cannot be relied on.") % values
+    if operation.state == OperationState.CHECKING:
+        advice = gettext(
+            "Do not repeat it. We are checking, and the result appears here. You may serve the next customer."
+        )
+    elif operation.decision:
+        said = gettext("it happened") if operation.decision == "happened" else gettext("it did not happen")
+        advice = gettext("%(name)s says %(said)s. A second person has to say the same.") % {
+            "name": name_of(operation.decided_by),
+            "said": said,
+        }
+    else:
+        advice = gettext("Do not repeat it. An owner or manager has to find out whether it happened.")
+    return View(
+        shape=shape,
+        word=word,
+        sentence=f"{what} {thing(operation)}, {card_name(values['last_four'])}.",
+        advice=advice,
+        provider_text=operation.provider_text,
+        trace=operation.trace,
+        spoken=f"{word}. {what} {advice}",
+        at_once=True,
+        pending=operation.state == OperationState.CHECKING,
+        stage=str(operation.checks),
+    )
+
+
+def new_balance(money_text: str, points_text: str) -> str:
+    """New balance $17.60 and 53 points."""
+    both = [text for text in (money_text, points_text) if text]
+    if not both:
+        return ""
+    return gettext("New balance %(balance)s.") % {"balance": f" {gettext('and')} ".join(both)}
+
+
+# ---- Its story ----------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, kw_only=True)
+class Moment:
+    """One line of an operation's story."""
+
+    at: datetime
+    text: str
+    quote: str = ""
+
+
+_PURPOSES: dict[str, Promise] = {
+    "before": _("Asked %(connection)s for the card's balance before sending"),
+    "after": _("Asked %(connection)s for the card's balance afterwards"),
+    "check": _("Asked %(connection)s for the card's balance to find out what became of it"),
+}
+
+
+def story(operation: Operation, exchanges: Sequence[Exchange]) -> list[Moment]:
+    """What happened, in order, in sentences."""
+    told = [
+        Moment(
+            at=operation.asked_at,
+            text=gettext("%(name)s asked for it.") % {"name": name_of(operation.asked_by)},
+        )
+    ]
+    told += [_exchange_moment(operation, exchange) for exchange in exchanges]
+    if operation.decided_at and operation.decision:
+        said = (
+            gettext("%(name)s looked and said: it happened.")
+            if operation.decision == "happened"
+            else gettext("%(name)s looked and said: it did not happen.")
+        )
+        told.append(
+            Moment(
+                at=operation.decided_at,
+                text=said % {"name": name_of(operation.decided_by)},
+                quote=operation.decision_reason,
+            )
+        )
+        if operation.seconded_by and operation.ended_at:
+            seconded = gettext("%(name)s said the same.") % {"name": name_of(operation.seconded_by)}
+            told.append(Moment(at=operation.ended_at, text=seconded))
+    if operation.ended_at and operation.state in OVER:
+        told.append(Moment(at=operation.ended_at, text=_end_words(operation)))
+    told.sort(key=lambda each: each.at)
+    return told
+
+
+def exchange_title(operation: Operation, exchange: Exchange) -> str:
+    """Sent to PayWizard, attempt 1."""
+    connection = {"connection": operation.connection.name}
+    if exchange.purpose == "call":
+        return gettext("Sent to %(connection)s, attempt %(attempt)s") % {**connection, "attempt": exchange.attempt}
+    return str(_PURPOSES.get(exchange.purpose, _("Asked %(connection)s"))) % connection
+
+
+def _exchange_moment(operation: Operation, exchange: Exchange) -> Moment:
+    asked = exchange_title(operation, exchange)
+    reading = {
+        "before": (operation.before_at, operation.before_minor, operation.before_points),
+        "check": (operation.after_at, operation.after_minor, operation.after_points),
+    }.get(exchange.purpose)
+    levels = _levels(operation, reading[1], reading[2]) if reading and reading[0] else ""
+    return Moment(at=exchange.at, text=f"{asked}: {levels or _answer(exchange)}, {took(exchange)}.")
+
+
+def _answer(exchange: Exchange) -> str:
+    if exchange.status is None:
+        return gettext("no answer")
+    if exchange.reason:
+        title, _advice = words.failure_words(exchange.reason)
+        return gettext("HTTP %(status)s, %(title)s") % {"status": exchange.status, "title": title.rstrip(".")}
+    return gettext("answered")
+
+
+def took(exchange: Exchange) -> str:
+    """After 312 ms."""
+    if exchange.total_ms < 1000:
+        return gettext("after %(ms)s ms") % {"ms": exchange.total_ms}
+    return gettext("after %(seconds)s s") % {
+        "seconds": format_decimal(round(exchange.total_ms / 1000, 1), locale=locale())
+    }
+
+
+def _levels(operation: Operation, minor: int | None, count: int | None) -> str:
+    currency = str(operation.connection.options.get("currency", ""))
+    both = [money(minor, currency) if minor is not None else "", points(count) if count is not None else ""]
+    return f" {gettext('and')} ".join(filter(None, both))
+
+
+def readings(operation: Operation) -> tuple[str, str]:
+    """The card's levels before and after it, as far as they were read for it."""
+    return (
+        _levels(operation, operation.before_minor, operation.before_points),
+        _levels(operation, operation.after_minor, operation.after_points),
+    )
+
+
+def _end_words(operation: Operation) -> str:
+    _shape, word = outcome(operation)
+    if operation.state == OperationState.DONE:
+        how = {
+            "answer": gettext("the answer says so"),
+            "balance": gettext("the card's balance moved by exactly this amount"),
+            "person": gettext("a person says so"),
+        }.get(operation.settled_by, "")
+        return f"{word}: {how}." if how else f"{word}."
+    title, _advice = _ending(operation)
+    return f"{word}: {title}"
+
+
+# ---- Why an action is not offered ---------------------------------------------------------------------------------
+def missing_call(connection: Connection) -> str:
+    """The provider has no such call."""
+    return gettext("%(connection)s has no such call for its cards.") % {"connection": connection.name}
+
+
+def nothing_to(verb: str) -> str:
+    """A void or tip has nothing to refer to."""
+    if verb == "tip":
+        return gettext("There is no payment on this card that can take a tip.")
+    return gettext("There is nothing on this card that can be voided.")
+
+
+def locked() -> str:
+    """An earlier operation is not settled."""
+    return gettext("An earlier operation on this card is not settled yet.")

@@ -1,0 +1,536 @@
+"""The card's page and what is done there: a reading that renews itself on the left, actions on the right.
+
+Money moves in two beats. The first post is read and answered with a sentence; nothing is stored. The second, from the
+sentence, brings the exact values under the key that was minted when the form was drawn.
+"""
+
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from babel.numbers import get_decimal_symbol
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpResponse, HttpResponseRedirect, QueryDict
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_http_methods, require_POST
+
+from portal.connectors import PROVIDERS
+from portal.connectors.base import CardStatus
+from portal.ledger import balances, card_words, operation_words, operations, pages
+from portal.ledger.models import OVER, Card, Inquiry, Operation, OperationState, State
+from portal.ledger.operation_words import locale
+from portal.ledger.till_forms import MONEY, POINTS, WITH_ORIGINAL, ActionForm
+from portal.merchants import audit, connections
+from portal.merchants.access import StaffRequest, member
+from portal.merchants.roles import Permission, may, who_can
+from portal.money import Money, minor_digits
+
+MOVEMENTS = 10
+ORIGINALS = 20
+PRESETS: Mapping[str, tuple[int, ...]] = {"pay": (5, 10, 20, 50), "top_up": (5, 10, 20, 50), "tip": (1, 2, 5)}
+
+# In the order they stand: the verb, its word, its key on the keyboard.
+ACTIONS: tuple[tuple[str, Promise, str], ...] = (
+    ("pay", _("Take payment"), "p"),
+    ("top_up", _("Add money"), "u"),
+    ("issue_points", _("Give points"), "i"),
+    ("redeem_points", _("Redeem points"), "r"),
+    ("tip", _("Tip"), "t"),
+    ("void", _("Void"), "v"),
+    ("activate", _("Activate"), "a"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tab:
+    """One action, offered or not; `why_not` says why."""
+
+    verb: str
+    label: str
+    key: str
+    url: str
+    current: bool
+    why_not: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """An amount one press away."""
+
+    value: str
+    label: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """The second beat: what will happen, in a sentence, and the exact values behind it."""
+
+    amount: str
+    sentence: SafeString
+    short: str
+    after: str
+    old_reading: bool
+    button: str
+    exact: list[tuple[str, str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Movement:
+    """One line of the card's last operations."""
+
+    url: str
+    operation: Operation
+    text: str
+    amount: str
+    shape: str
+    word: str
+    when: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """A payment or top-up that a void or a tip may be for."""
+
+    key: str
+    text: str
+    chosen: bool
+
+
+# ---- Pages --------------------------------------------------------------------------------------------------------
+@require_http_methods(["GET", "HEAD", "POST"])
+@member(Permission.LOOK_UP_CARDS)
+def card(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
+    """One card. htmx asks for the fragment `reading` while a look-up is under way, and for `action`.
+
+    A post is the first beat: what was typed comes back as a sentence to confirm. With `change` it comes back as a form.
+    """
+    found = _card(request, key)
+    if request.htmx and request.htmx.target == "reading":
+        return render(request, "ledger/card.html#reading", _reading(request, found))
+    originals, unsettled = _originals(request, found), _unsettled(request, found)
+    asked = request.POST if request.method == "POST" else request.GET
+    tabs = _tabs(request, found, originals, unsettled, str(asked.get("do", "")))
+    form = _form(request, found, _current(tabs), originals)
+    question = _question(form) if form is not None and form.is_bound and form.is_valid() else None
+    status = 422 if form is not None and form.errors else 200
+    return _page(request, found, tabs, unsettled, form, question, status=status)
+
+
+@require_POST
+@member(Permission.LOOK_UP_CARDS)
+def confirm(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
+    """The second beat: ask for it, once per key, and go to the operation's page."""
+    found = _card(request, key)
+    originals = _originals(request, found, also=str(request.POST.get("of", "")))
+    unsettled = _unsettled(request, found)
+    tabs = _tabs(request, found, originals, unsettled, str(request.POST.get("do", "")))
+    current = _current(tabs)
+    form = _bound(request, found, current.verb, originals)
+    if form.is_valid() and _may_be_asked(request, form, current):
+        try:
+            operation = operations.request(member=request.member, key=form.cleaned_data["key"], wish=form.wish())
+        except operations.OtherContent as other:
+            fresh = [pair for pair in form.exact() if pair[0] != "key"]
+            return pages.first_outcome(request, other.operation, card=found, verb=current.verb, exact=fresh)
+        except operations.CannotAsk as cannot:
+            if _asked_before(request, form):
+                return _see(reverse("operation", args=[request.merchant.slug, form.cleaned_data["key"]]))
+            form.add_error(None, operation_words.cannot_ask(cannot.why))
+        except connections.NotNow as not_now:
+            if _asked_before(request, form):
+                return _see(reverse("operation", args=[request.merchant.slug, form.cleaned_data["key"]]))
+            form.add_error(None, connections.not_now_words(not_now.connection))
+        except PermissionDenied:
+            form.add_error(None, who_can(operations.PERMISSIONS[current.verb]))
+        else:
+            # 303: a reload of what follows asks for the page, never for the money again.
+            return _see(reverse("operation", args=[request.merchant.slug, operation.key]))
+    return _page(request, found, tabs, unsettled, _as_typed(form), None, status=422)
+
+
+@require_POST
+@member(Permission.LOOK_UP_CARDS)
+def ask_again(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
+    """Open a new look-up of a card we know; the page shows its answer as it arrives."""
+    found = _card(request, key)
+    try:
+        pressed = uuid.UUID(request.POST.get("key", ""))
+    except ValueError:
+        pressed = uuid.uuid4()
+    try:
+        inquiry = balances.ask_again(member=request.member, key=pressed, card=found)
+    except connections.NotNow:
+        pass  # the page says so itself
+    else:
+        if inquiry.state in (State.WANTS_PIN, State.WANTS_NUMBER):
+            return redirect("look_up", request.merchant.slug, inquiry.key)
+    if request.htmx:
+        return render(request, "ledger/card.html#reading", _reading(request, found))
+    return _see(reverse("card", args=[request.merchant.slug, found.key]))
+
+
+# ---- The page's parts ---------------------------------------------------------------------------------------------
+def _page(
+    request: StaffRequest,
+    found: Card,
+    tabs: list[Tab],
+    unsettled: Operation | None,
+    form: ActionForm | None,
+    question: Question | None,
+    *,
+    status: int,
+) -> HttpResponse:
+    current = _current(tabs)
+    verb = current.verb
+    action = {
+        "card": found,
+        "lock": _lock(request, unsettled),
+        "tabs": tabs,
+        "current": current,
+        "form": form,
+        "question": question,
+        "presets": _presets(found, verb),
+        "choices": _choices(form) if form and verb in WITH_ORIGINAL else [],
+        "wants_money": verb in MONEY,
+        "wants_points": verb in POINTS,
+        "currency": form.currency if form else "",
+        "places": minor_digits(form.currency) if form and form.currency else 2,
+        "card_url": reverse("card", args=[request.merchant.slug, found.key]),
+        "confirm_url": reverse("confirm", args=[request.merchant.slug, found.key]),
+    }
+    if request.htmx:
+        return render(request, "ledger/card.html#action", action, status=status)
+    page = {
+        **action,
+        **_reading(request, found),
+        "movements": _movements(request, found),
+        "time_zone": request.merchant.time_zone,
+        "sandbox_shown": found.connection.environment == "sandbox",
+    }
+    return render(request, "ledger/card.html", page, status=status)
+
+
+def _reading(request: StaffRequest, found: Card) -> dict[str, object]:
+    newest = Inquiry.objects.filter(merchant=request.merchant, card=found).order_by("-id").first()
+    if newest is not None and newest.ended_at and (found.read_at is None or found.read_at < newest.ended_at):
+        found.refresh_from_db(
+            fields=["balance_minor", "balance_currency", "points", "card_status", "expires_on", "read_at"]
+        )
+    not_now = "" if connections.is_asked(found.connection) else connections.not_now_words(found.connection)
+    return {
+        "card": found,
+        "view": card_words.view(found, newest, sees_customers=may(request.member.role, Permission.SEE_CUSTOMERS)),
+        "look_up": newest,
+        "not_now": not_now,
+        "ask_again_key": uuid.uuid4(),
+        "card_url": reverse("card", args=[request.merchant.slug, found.key]),
+        "ask_again_url": reverse("ask_again", args=[request.merchant.slug, found.key]),
+        "desk_url": reverse("desk", args=[request.merchant.slug]),
+    }
+
+
+def _movements(request: StaffRequest, found: Card) -> list[Movement]:
+    if not may(request.member.role, Permission.SEE_OPERATIONS):
+        return []
+    newest = (
+        Operation.objects.filter(merchant=request.merchant, card=found)
+        .select_related("asked_by", "original")
+        .order_by("-id")[:MOVEMENTS]
+    )
+    lines = []
+    for each in newest:
+        shape, word = operation_words.outcome(each)
+        lines.append(
+            Movement(
+                url=reverse("operation", args=[request.merchant.slug, each.key]),
+                operation=each,
+                text=operation_words.line(each, request.person),
+                amount=operation_words.movement(each),
+                shape=shape,
+                word=word,
+                when=operation_words.moment(each.asked_at),
+            )
+        )
+    return lines
+
+
+def _lock(request: StaffRequest, unsettled: Operation | None) -> dict[str, str] | None:
+    if unsettled is None:
+        return None
+    shape, word = operation_words.outcome(unsettled)
+    return {
+        "text": operation_words.lock(unsettled),
+        "url": reverse("operation", args=[request.merchant.slug, unsettled.key]),
+        "shape": shape,
+        "word": word,
+    }
+
+
+def _unsettled(request: StaffRequest, found: Card) -> Operation | None:
+    """The oldest operation on the card that is not settled: until it is, nothing else of ours touches the card."""
+    open_states = (OperationState.CHECKING, OperationState.NEEDS_PERSON)
+    rows = Operation.objects.filter(merchant=request.merchant, card=found, state__in=open_states)
+    return rows.order_by("id").first()
+
+
+# ---- Which actions ------------------------------------------------------------------------------------------------
+def _tabs(
+    request: StaffRequest,
+    found: Card,
+    originals: dict[str, list[Operation]],
+    unsettled: Operation | None,
+    wanted: str,
+) -> list[Tab]:
+    is_locked = unsettled is not None
+    reasons = {verb: _why_not(request, found, verb, originals, is_locked=is_locked) for verb, _label, _key in ACTIONS}
+    if wanted not in reasons:
+        wanted = next((verb for verb, why in reasons.items() if not why), ACTIONS[0][0])
+    page = reverse("card", args=[request.merchant.slug, found.key])
+    return [
+        Tab(
+            verb=verb,
+            label=str(label),
+            key=key,
+            url=f"{page}?do={verb}",
+            current=verb == wanted,
+            why_not=reasons[verb],
+        )
+        for verb, label, key in ACTIONS
+    ]
+
+
+def _current(tabs: list[Tab]) -> Tab:
+    return next(tab for tab in tabs if tab.current)
+
+
+def _why_not(
+    request: StaffRequest, found: Card, verb: str, originals: dict[str, list[Operation]], *, is_locked: bool
+) -> str:
+    if verb not in PROVIDERS[found.connection.provider].supports():
+        return operation_words.missing_call(found.connection)
+    if not may(request.member.role, operations.PERMISSIONS[verb]):
+        return who_can(operations.PERMISSIONS[verb])
+    if not connections.is_asked(found.connection):
+        return connections.not_now_words(found.connection)
+    if is_locked:
+        return operation_words.locked()
+    if found.card_status == CardStatus.NOT_FOUND:
+        return gettext("The card company does not know this card.")
+    if verb in WITH_ORIGINAL and not originals[verb]:
+        return operation_words.nothing_to(verb)
+    return ""
+
+
+def _originals(request: StaffRequest, found: Card, *, also: str = "") -> dict[str, list[Operation]]:
+    """What may be voided and what may be tipped on this card, newest first. `also` keeps one that a form was drawn
+    with, so that its refusal is said in operations' own words."""
+    moved = list(
+        Operation.objects.filter(
+            merchant=request.merchant, card=found, verb__in=("pay", "top_up"), state=OperationState.DONE
+        )
+        .exclude(provider_reference="")
+        .select_related("asked_by")
+        .order_by("-id")[:ORIGINALS]
+    )
+    followed = set(
+        Operation.objects.filter(merchant=request.merchant, original__in=moved)
+        .exclude(state__in=(OperationState.REFUSED, OperationState.FAILED))
+        .values_list("original_id", "verb")
+    )
+    voided = {original for original, verb in followed if verb == "void"}
+    tipped = {original for original, verb in followed if verb == "tip"}
+    return {
+        "void": [each for each in moved if str(each.key) == also or each.pk not in voided | tipped],
+        "tip": [each for each in moved if each.verb == "pay" and (str(each.key) == also or each.pk not in voided)],
+    }
+
+
+# ---- The form -----------------------------------------------------------------------------------------------------
+def _form(request: StaffRequest, found: Card, current: Tab, originals: dict[str, list[Operation]]) -> ActionForm | None:
+    """The form of the current action, or None where it is not offered."""
+    if current.why_not:
+        return None
+    initial: dict[str, object] = {"of": request.GET.get("of", "")}
+    if request.method == "POST":
+        if "change" not in request.POST:
+            return _bound(request, found, current.verb, originals)
+        initial = {name: str(value) for name, value in request.POST.items() if name not in ("minor", "preset")}
+        initial |= _amount_to_type(found, str(request.POST.get("minor", "")))
+    if not initial.get("key"):
+        initial["key"] = _attempt(request, found, current.verb)
+    return ActionForm(
+        verb=current.verb,
+        card=found,
+        originals=originals.get(current.verb, ()),
+        extra=_entered(request, found),
+        initial=initial,
+    )
+
+
+def _bound(request: StaffRequest, found: Card, verb: str, originals: dict[str, list[Operation]]) -> ActionForm:
+    return ActionForm(request.POST, verb=verb, card=found, originals=originals.get(verb, ()))
+
+
+def _as_typed(form: ActionForm) -> ActionForm:
+    """A refused confirmation as the form it came from, with what is wrong said beside it."""
+    assert form.errors, "only what was refused is typed again"
+    data = QueryDict(mutable=True)
+    data.update(form.data)
+    for name, text in _amount_to_type(form.card, str(data.get("minor", ""))).items():
+        data[name] = text
+    form.data = data
+    return form
+
+
+def _amount_to_type(found: Card, minor: str) -> dict[str, str]:
+    """The exact amount as somebody would type it, in the reader's language."""
+    currency = str(found.connection.options.get("currency", ""))
+    if not currency or not re.fullmatch("[0-9]{1,10}", minor):
+        return {}
+    return {"amount": Money(int(minor), currency).decimal_text().replace(".", get_decimal_symbol(locale()))}
+
+
+def _entered(request: StaffRequest, found: Card) -> Mapping[str, object]:
+    newest = Inquiry.objects.filter(merchant=request.merchant, card=found).order_by("-id").values_list("extra").first()
+    return newest[0] if newest else {}
+
+
+def _attempt(request: StaffRequest, found: Card, verb: str) -> uuid.UUID:
+    """The form's key. It survives a reload and the back button, and is replaced once what it asked for is over: so a
+    form drawn again while the first answer is still open can ask for nothing new by mistake."""
+    attempts: dict[str, str] = request.session.get("attempts", {})
+    name = f"{found.key.hex} {verb}"
+    kept = attempts.get(name)
+    if kept and not Operation.objects.filter(merchant=request.merchant, key=kept, state__in=OVER).exists():
+        return uuid.UUID(kept)
+    fresh = uuid.uuid4()
+    attempts.pop(name, None)
+    request.session["attempts"] = dict([*attempts.items(), (name, str(fresh))][-20:])
+    return fresh
+
+
+def _may_be_asked(request: StaffRequest, form: ActionForm, current: Tab) -> bool:
+    """Whether it is offered still; what this key asked for before is shown in any case."""
+    key = form.cleaned_data["key"]
+    if not current.why_not or Operation.objects.filter(merchant=request.merchant, key=key).exists():
+        return True
+    form.add_error(None, current.why_not)
+    return False
+
+
+def _asked_before(request: StaffRequest, form: ActionForm) -> bool:
+    """Pressed twice: what would be refused now is what this very form asked for a moment ago."""
+    wish = form.wish()
+    first = Operation.objects.filter(merchant=request.merchant, key=form.cleaned_data["key"]).first()
+    return first is not None and (first.verb, first.card_id, first.original_id, first.amount_minor) == (
+        wish.verb,
+        wish.card.pk,
+        wish.original.pk if wish.original else None,
+        wish.amount.minor if wish.amount else None,
+    )
+
+
+def _presets(found: Card, verb: str) -> list[Preset]:
+    currency = str(found.connection.options.get("currency", ""))
+    if verb in PRESETS and currency:
+        one = 10 ** minor_digits(currency) if minor_digits(currency) else 100
+        offered = [
+            Preset(value=str(each * one), label=operation_words.money(each * one, currency)) for each in PRESETS[verb]
+        ]
+        if verb == "pay" and found.balance_minor:
+            whole = operation_words.money(found.balance_minor, found.balance_currency)
+            offered.append(Preset(value="all", label=gettext("All: %(amount)s") % {"amount": whole}))
+        return offered
+    if verb == "redeem_points" and found.points:
+        offered = [Preset(value="all", label=gettext("All: %(amount)s") % {"amount": found.points})]
+        if found.points > 1:
+            offered.append(Preset(value="half", label=gettext("Half: %(amount)s") % {"amount": found.points // 2}))
+        return offered
+    return []
+
+
+def _choices(form: ActionForm) -> list[Choice]:
+    """The newest first and chosen, unless another one was."""
+    chosen = form["of"].value()
+    if chosen not in form.originals:
+        chosen = next(iter(form.originals), "")
+    return [
+        Choice(key=key, text=operation_words.choice(original), chosen=key == chosen)
+        for key, original in form.originals.items()
+    ]
+
+
+# ---- The sentence -------------------------------------------------------------------------------------------------
+def _question(form: ActionForm) -> Question | None:
+    """The sentence to confirm. A payment above the balance becomes one of the balance, and says what is left to
+    collect; one from an empty card becomes an error beside the field."""
+    found, wish = form.card, form.wish()
+    held = found.balance_minor if found.balance_currency == form.currency else None
+    short = ""
+    amount = wish.amount
+    if form.verb in ("pay", "tip") and amount is not None and held is not None and amount.minor > held:
+        if held == 0 or form.verb == "tip":
+            form.add_error(
+                "amount",
+                gettext("There is nothing on the card.")
+                if held == 0
+                else gettext("Card has %(held)s.") % {"held": operation_words.money(held, form.currency)},
+            )
+            return None
+        rest = operation_words.money(amount.minor - held, form.currency)
+        amount = form.cleaned_data["amount"] = Money(held, form.currency)
+        shown = operation_words.money(held, form.currency)
+        short = gettext("Card has %(held)s. Take %(held)s and collect %(rest)s otherwise?") % {
+            "held": shown,
+            "rest": rest,
+        }
+    text = operation_words.money(amount.minor, amount.currency) if amount else ""
+    text = text or (operation_words.points(wish.points.count) if wish.points else "")
+    return Question(
+        amount=text,
+        sentence=operation_words.question(
+            form.verb, card=found, amount=text, original=wish.original, also_activate=wish.also_activate
+        ),
+        short=short,
+        after=_after(form, amount, wish),
+        old_reading=card_words.view(found, None, sees_customers=False).old,
+        button=operation_words.button(form.verb, amount=text, original=wish.original),
+        exact=form.exact(),
+    )
+
+
+def _after(form: ActionForm, amount: Money | None, wish: operations.Wish) -> str:
+    """The card's level if it happens, by the last reading."""
+    found = form.card
+    verb, sign = form.verb, 1
+    if verb == "void" and wish.original is not None:
+        verb, sign = wish.original.verb, -1
+    sign *= {"top_up": 1, "issue_points": 1, "pay": -1, "tip": -1, "redeem_points": -1}.get(verb, 0)
+    if wish.points is not None and found.points is not None:
+        after = found.points + sign * wish.points.count
+        return operation_words.points(after) if after >= 0 else ""
+    if amount is None or found.balance_minor is None or found.balance_currency != amount.currency or not sign:
+        return ""
+    after = found.balance_minor + sign * amount.minor
+    return operation_words.money(after, amount.currency) if after >= 0 else ""
+
+
+# ---- Small things -------------------------------------------------------------------------------------------------
+def _card(request: StaffRequest, key: uuid.UUID) -> Card:
+    found = Card.objects.select_related("connection").filter(merchant=request.merchant, key=key).first()
+    if found is None:
+        audit.record("card not found", str(key), merchant=request.merchant, person=request.person, request=request)
+        raise Http404
+    return found
+
+
+def _see(url: str) -> HttpResponse:
+    answer = HttpResponseRedirect(url)
+    answer.status_code = 303
+    return answer

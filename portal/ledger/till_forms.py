@@ -1,0 +1,309 @@
+"""What a person types at the till: an amount as people write amounts, points, what a void or a tip is for, and what
+only one provider asks for. Knows no request and writes nothing."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import fields as dataclass_fields
+from typing import Any
+
+from babel.numbers import get_decimal_symbol, get_group_symbol
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from portal.connectors import PROVIDERS
+from portal.connectors.base import Extra, Field, SettingsError
+from portal.ledger.models import Card, Operation
+from portal.ledger.operation_words import locale
+from portal.ledger.operations import Wish
+from portal.money import HARD_CAP, Money, Points, minor_digits
+
+MONEY = ("pay", "top_up", "tip")
+POINTS = ("issue_points", "redeem_points")
+WITH_ORIGINAL = ("void", "tip")
+WITH_CUSTOMER = ("activate", "top_up")
+
+CUSTOMER = ("first_name", "last_name", "email", "phone")
+_ODD_SPACES = dict.fromkeys(map(ord, "\u00a0\u2009\u202f"), " ")
+
+
+# ---- Amounts ------------------------------------------------------------------------------------------------------
+def read_amount(typed: str, currency: str) -> Money:
+    """The amount a person meant, or ValidationError with a sentence that says how to type it.
+
+    12.50 and 12,50 are the same; digits alone are counted from the right, as on every till: 1250 is 12.50. Thousands
+    may be grouped as the reader's language groups them. What could be two amounts, such as 1,234, is asked about.
+    """
+    text = typed.translate(_ODD_SPACES).strip()
+    places = minor_digits(currency)
+    if re.match(r"[-−–]", text):
+        raise ValidationError(gettext("Type an amount of more than nothing."))
+    if len(text) > 24 or not re.fullmatch("[0-9]+(?:[.,' ’][0-9]*)*|[.,][0-9]+", text):
+        raise ValidationError(gettext("Type an amount such as %(example)s.") % {"example": _example(currency)})
+    minor = int(text) if text.isdigit() else _with_separators(text, currency, places)
+    if minor == 0:
+        raise ValidationError(gettext("Type an amount of more than nothing."))
+    if minor > HARD_CAP:
+        raise ValidationError(gettext("This amount is too large."))
+    return Money(minor, currency)
+
+
+def _with_separators(text: str, currency: str, places: int) -> int:
+    decimal, group = get_decimal_symbol(locale()), get_group_symbol(locale()).translate(_ODD_SPACES)
+    grouped = f"[0-9]{{1,3}}(?:{re.escape(group)}[0-9]{{3}})"
+    if re.fullmatch(f"{grouped}+{re.escape(decimal)}[0-9]{{0,{places}}}|{grouped}{{2,}}", text):
+        whole, _point, fraction = text.replace(group, "").partition(decimal)
+        return _minor(whole, fraction, places)
+    single = re.fullmatch("([0-9]*)([.,])([0-9]*)", text)
+    if single is None:
+        raise ValidationError(
+            gettext("Type it without thousands, such as %(example)s.") % {"example": _example(currency, 123450)}
+        )
+    whole, sign, fraction = single.groups()
+    if len(fraction) == 3 and 1 <= len(whole) <= 3 and not (places == 3 and sign == decimal):
+        raise _two_ways(text, whole, fraction, currency, places)
+    if len(fraction) > places:
+        raise ValidationError(
+            gettext("%(currency)s has no smaller parts. Type a whole amount.") % {"currency": currency}
+            if places == 0
+            else gettext("This is divided more finely than %(currency)s is. Type it such as %(example)s.")
+            % {"currency": currency, "example": _example(currency)}
+        )
+    return _minor(whole, fraction, places)
+
+
+def _two_ways(text: str, whole: str, fraction: str, currency: str, places: int) -> ValidationError:
+    thousands = Money(_minor(whole + fraction, "", places), currency).decimal_text()
+    if places == 0:
+        return ValidationError(
+            gettext("%(typed)s can be read in two ways. If you mean %(this)s, type it so.")
+            % {"typed": text, "this": thousands}
+        )
+    # Each written so that it is read one way only.
+    decimals = Money(_minor(whole, fraction[:places], places), currency).decimal_text()
+    return ValidationError(
+        gettext("%(typed)s can be read in two ways. Type %(this)s or %(that)s.")
+        % {"typed": text, "this": thousands, "that": decimals.replace(".", get_decimal_symbol(locale()))}
+    )
+
+
+def _minor(whole: str, fraction: str, places: int) -> int:
+    return int((whole or "0") + fraction.ljust(places, "0"))
+
+
+def _example(currency: str, minor: int = 1250) -> str:
+    return Money(minor, currency).decimal_text()
+
+
+# ---- The form of one action -------------------------------------------------------------------------------------
+class ActionForm(forms.Form):
+    """Everything one action at one card needs, and the wish it comes to.
+
+    The same form reads both beats: what was typed, and, from the sentence that is confirmed, the exact values again
+    (`minor` instead of `amount`). `key` was minted when the form was drawn.
+    """
+
+    key = forms.UUIDField(
+        widget=forms.HiddenInput,
+        error_messages=dict.fromkeys(("invalid", "required"), _("This form is out of date. Reload the page.")),
+    )
+
+    def __init__(
+        self,
+        *args: Any,
+        verb: str,
+        card: Card,
+        originals: Sequence[Operation] = (),
+        extra: Mapping[str, object] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.verb, self.card = verb, card
+        self.currency = str(card.connection.options.get("currency", ""))
+        self.originals = {str(original.key): original for original in originals}
+        self.declared = PROVIDERS[card.connection.provider].extras.get(verb)
+        if verb in WITH_ORIGINAL:
+            self.fields["of"] = forms.ChoiceField(
+                label=_("Which one"),
+                choices=[(key, key) for key in self.originals],
+                error_messages=dict.fromkeys(("required", "invalid_choice"), _("Choose one of the list.")),
+            )
+        if verb in MONEY:
+            self.fields["amount"] = forms.CharField(label=_("Amount"), max_length=40, required=False)
+            self.fields["minor"] = forms.IntegerField(required=False, min_value=1, widget=forms.HiddenInput)
+        if verb in POINTS:
+            self.fields["points"] = forms.CharField(label=_("Points"), max_length=40, required=False)
+        if verb == "top_up":
+            self.fields["also_activate"] = forms.BooleanField(label=_("Also activate the card"), required=False)
+        if verb in WITH_CUSTOMER:
+            self._add_customer()
+        for name, asked in self.declared.declared().items() if self.declared else ():
+            self.fields[f"extra_{name}"] = _field(asked)
+            self.initial.setdefault(f"extra_{name}", self._usual(name, asked, extra or {}))
+
+    def _add_customer(self) -> None:
+        self.fields["first_name"] = forms.CharField(label=_("First name"), required=False, max_length=100)
+        self.fields["last_name"] = forms.CharField(label=_("Last name"), required=False, max_length=100)
+        self.fields["email"] = forms.EmailField(label=_("E-mail"), required=False, max_length=100)
+        self.fields["phone"] = forms.CharField(label=_("Phone"), required=False, max_length=40)
+        for name in CUSTOMER:
+            self.fields[name].widget.attrs["autocomplete"] = "off"  # the customer's, not the cashier's
+
+    def _usual(self, name: str, asked: Field, known: Mapping[str, object]) -> object:
+        """What is filled in already: how the scan arrived where it says so, else the connector's own default."""
+        value = known.get(name)
+        if value is not None and (not asked.choices or value in dict(asked.choices)):
+            return value
+        return next((each.default for each in dataclass_fields(self.declared) if each.name == name), None)  # type: ignore[arg-type]
+
+    # ---- What the template asks
+
+    @property
+    def extra_fields(self) -> list[forms.BoundField]:
+        """The inputs only this provider has, to be drawn."""
+        return [self[name] for name in self.fields if name.startswith("extra_")]
+
+    @property
+    def extra_shown(self) -> list[tuple[str, str]]:
+        """What stands in them, in words, so that they need not be opened to be read."""
+        shown = []
+        for field in self.extra_fields:
+            value = str(field.value() if field.value() is not None else "")
+            choices = dict(getattr(field.field, "choices", ()))
+            shown.append((str(field.label), str(choices.get(value, value))))
+        return shown
+
+    @property
+    def has_wrong_extra(self) -> bool:
+        """Whether one of them has to be put right."""
+        return any(field.errors for field in self.extra_fields)
+
+    @property
+    def customer_fields(self) -> list[forms.BoundField]:
+        """Name, e-mail and telephone, to be drawn."""
+        return [self[name] for name in CUSTOMER if name in self.fields]
+
+    @property
+    def has_customer(self) -> bool:
+        """Whether anything of the customer's is filled in, or wrong."""
+        return any(field.value() or field.errors for field in self.customer_fields)
+
+    def exact(self) -> list[tuple[str, str]]:
+        """Names and values that mean what was understood, for the form that confirms."""
+        values = {name: self.cleaned_data.get(name) for name in self.fields if name not in ("amount", "minor")}
+        if self.verb in MONEY:
+            values["minor"] = self.cleaned_data["amount"].minor
+        if self.verb in POINTS:
+            values["points"] = self.cleaned_data["points"].count
+        return [(name, "on" if value is True else str(value)) for name, value in values.items() if value]
+
+    # ---- What was typed
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if self.verb in MONEY and "minor" not in self.errors:
+            self._read("amount", self._amount)
+        if self.verb in POINTS:
+            self._read("points", self._points)
+        for name in CUSTOMER:
+            if not str(cleaned.get(name, "")).isprintable():
+                self.add_error(name, gettext("Leave out line breaks and invisible signs."))
+        self._read_extra()
+        return cleaned
+
+    def _read(self, name: str, read: Any) -> None:
+        try:
+            self.cleaned_data[name] = read()
+        except ValidationError as wrong:
+            self.add_error(name, wrong)
+
+    def _amount(self) -> Money:
+        if minor := self.cleaned_data.get("minor"):
+            if minor > HARD_CAP:
+                raise ValidationError(gettext("This amount is too large."))
+            return Money(minor, self.currency)
+        preset = self.data.get("preset", "")
+        if preset == "all" and self.card.balance_minor:
+            return Money(self.card.balance_minor, self.currency)
+        if preset.isascii() and preset.isdigit() and 0 < int(preset) <= HARD_CAP:
+            return Money(int(preset), self.currency)
+        typed = self.cleaned_data.get("amount", "")
+        if not typed:
+            raise ValidationError(gettext("Type the amount."))
+        return read_amount(typed, self.currency)
+
+    def _points(self) -> Points:
+        preset, held = self.data.get("preset", ""), self.card.points or 0
+        if preset == "all" and held:
+            return Points(held)
+        if preset == "half" and held > 1:
+            return Points(held // 2)
+        typed = self.cleaned_data.get("points", "").strip()
+        if not typed:
+            raise ValidationError(gettext("Type how many points."))
+        if not re.fullmatch("[0-9]{1,12}", typed):
+            raise ValidationError(gettext("Type points as a whole number, such as 25."))
+        if int(typed) == 0:
+            raise ValidationError(gettext("Type at least one point."))
+        if int(typed) > HARD_CAP:
+            raise ValidationError(gettext("These are too many points."))
+        if self.verb == "redeem_points" and self.card.points is not None and int(typed) > held:
+            raise ValidationError(gettext("There are %(count)s points on the card.") % {"count": held})
+        return Points(int(typed))
+
+    def _read_extra(self) -> None:
+        if self.declared is None:
+            return
+        names = self.declared.declared()
+        given = {name: self.cleaned_data.get(f"extra_{name}") for name in names}
+        try:
+            parsed: Extra = self.declared.parse({name: value for name, value in given.items() if value is not None})
+        except SettingsError as wrong:
+            for name, sentence in wrong.errors.items():
+                if f"extra_{name}" not in self.errors:
+                    self.add_error(f"extra_{name}", gettext(sentence))
+        else:
+            self.cleaned_data["extra"] = {name: getattr(parsed, name) for name in names}
+
+    # ---- What it comes to
+
+    @property
+    def original(self) -> Operation | None:
+        """What is to be undone or tipped."""
+        return self.originals.get(self.cleaned_data.get("of", ""))
+
+    def wish(self) -> Wish:
+        """What is wanted, of a valid form."""
+        original = self.original
+        amount = self.cleaned_data.get("amount")
+        if self.verb == "void" and original is not None:
+            amount = Money(original.amount_minor or 0, original.currency)
+        return Wish(
+            verb=self.verb,
+            card=self.card,
+            amount=amount if isinstance(amount, Money) else None,
+            points=self.cleaned_data.get("points"),
+            original=original,
+            also_activate=bool(self.cleaned_data.get("also_activate")),
+            extra=self.cleaned_data.get("extra"),
+            private={name: self.cleaned_data[name] for name in CUSTOMER if self.cleaned_data.get(name)} or None,
+        )
+
+
+def _field(asked: Field) -> forms.Field:
+    """A connector's declared input as a form's field; its own words serve as message ids."""
+    said: dict[str, Any] = {
+        "label": gettext(asked.label),
+        "help_text": gettext(asked.help) if asked.help else "",
+        "required": False,  # whether something is missing is for the connector's own rules to say
+    }
+    match asked.kind:
+        case "choice":
+            return forms.ChoiceField(choices=[(value, gettext(label)) for value, label in asked.choices], **said)
+        case "switch":
+            return forms.BooleanField(**said)
+        case "number":
+            return forms.IntegerField(**said)
+        case _:
+            return forms.CharField(max_length=asked.maximum, **said)

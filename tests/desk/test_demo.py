@@ -1,0 +1,251 @@
+"""The demo: loaded twice it is there once, its history is what truly happened at the sandbox, and it can be removed."""
+
+import json
+import uuid
+from collections import Counter
+from datetime import timedelta
+from io import StringIO
+from urllib.request import urlopen
+
+import pytest
+from django.conf import settings
+from django.core.management import CommandError, call_command
+from django.db import DatabaseError, transaction
+from django.db import connections as databases
+from django.utils import timezone
+
+from portal.desk import demo, history
+from portal.ledger import calls, cards, operations
+from portal.ledger.models import Operation, OperationState
+from portal.merchants import tenancy
+from portal.merchants.models import AuditEntry, Connection, Member, Merchant, Person
+from portal.money import Money
+from tests.conftest import make_merchant, make_person
+
+S = OperationState
+
+
+@pytest.fixture
+def loaded(everything, sandbox, settings):
+    """The demo, at a sandbox as new."""
+    settings.OPERATION_SECONDS, settings.OPERATION_LEASE_SECONDS = 1, 5
+    call_command("demo", stdout=StringIO())
+    Connection.objects.update(per_second=1000)
+    calls.wire.cache_clear()
+    return Merchant.objects.get(slug="baeckerei-jung")
+
+
+def effects() -> list[dict[str, object]]:
+    with urlopen(f"{settings.SANDBOX_URL}/_sandbox/effects", timeout=10) as answer:
+        return [json.loads(line) for line in answer.read().decode().splitlines()]
+
+
+def counted() -> dict[str, int]:
+    return {model.__name__: model.objects.count() for model in (Merchant, Member, Person, Connection)}
+
+
+# ---- Loading --------------------------------------------------------------------------------------------------
+def test_loaded_again_it_is_still_there_once(loaded):
+    before = counted()
+
+    call_command("demo", stdout=StringIO())
+
+    assert counted() == before
+
+
+@pytest.mark.parametrize("slug", ["baeckerei-jung", "kauri-books"])
+def test_both_merchants_are_connected_to_both_sandboxes(loaded, slug):
+    mine = Connection.objects.filter(merchant__slug=slug).order_by("name")
+
+    assert [(each.name, each.environment, each.only_this_desk) for each in mine] == [
+        ("CardInquiry", "sandbox", False),
+        ("PayWizard", "sandbox", True),
+    ]
+    assert mine[1].options["currency"] == "USD"
+
+
+def test_the_scan_box_offers_both_connections(loaded, signed_in):
+    page = signed_in(Person.objects.get(email="alice@example.com")).get("/m/baeckerei-jung/").text
+
+    assert page.index("CardInquiry · sandbox") < page.index("PayWizard · sandbox")
+
+
+# ---- The history ----------------------------------------------------------------------------------------------
+def told_by_ledger(rows: list[Operation]) -> Counter[tuple[object, ...]]:
+    return Counter((row.reference, row.verb, row.amount_minor, row.points) for row in rows)
+
+
+def test_the_history_in_the_ledger_is_what_happened_at_the_provider(loaded):
+    made = history.make(days=10, pace=0)
+
+    rows = list(Operation.objects.select_related("card", "original").order_by("id"))
+    unclear = {row.reference for row in rows if row.state == S.NEEDS_PERSON}
+    happened = Counter((each["reference"], each["verb"], each["amount"], each["points"]) for each in effects())
+    proved = Counter({line: count for line, count in happened.items() if line[0] not in unclear})
+    assert made == len(rows) > 80
+    assert told_by_ledger([row for row in rows if row.state == S.DONE]) == proved
+    states = Counter(row.state for row in rows)
+    assert set(states) == {S.DONE, S.REFUSED, S.NEEDS_PERSON}
+    assert (states[S.NEEDS_PERSON], states[S.REFUSED] >= 3) == (3, True)
+    assert {row.settled_by for row in rows if row.state == S.DONE} == {"answer", "balance"}
+
+
+def test_the_balances_after_the_history_are_the_sum_of_it(loaded):
+    history.make(days=6, pace=0)
+
+    rows = Operation.objects.select_related("original", "card").order_by("id")
+    last = {row.card_id: row for row in rows}
+    moved: Counter[int] = Counter()
+    for row in rows.filter(state=S.DONE):
+        moved[row.card.pk] += operations.expected(row)[0]  # type: ignore[index]
+    # Where the balance itself settled the last one, nobody has asked for the card's state since.
+    read = {row.card for row in last.values() if row.settled_by == "answer" and row.state == S.DONE}
+    assert len(read) > 20
+    for card in read:
+        assert card.balance_minor == 10_000_00 + moved[card.pk]
+
+
+def test_the_history_was_made_at_its_time_by_those_who_may(loaded):
+    history.make(days=3, pace=0)
+
+    rows = list(Operation.objects.select_related("asked_by").order_by("id"))
+    asked = [row.asked_at for row in rows]
+    assert asked == sorted(asked)
+    assert timedelta(days=2) < timezone.now() - asked[0] < timedelta(days=4)
+    assert all(timedelta() <= row.ended_at - row.asked_at < timedelta(minutes=5) for row in rows if row.ended_at)
+    assert {row.asked_by.name.split()[0] for row in rows} == {"Alice", "Milan", "Olivia"}
+    assert AuditEntry.objects.filter(verb="operation asked").count() == len(rows)
+
+
+def test_a_month_is_a_few_hundred_lines_of_every_kind():
+    lines = history.plan(timezone.now())
+
+    assert 200 <= len(lines) <= 500
+    assert len({line.card for line in lines}) >= 40
+    assert {line.verb for line in lines} == {"pay", "top_up", "issue_points", "redeem_points", "void", "tip"}
+    assert {line.lost for line in lines} >= {"", *history.LOST}
+
+
+def test_made_again_or_after_a_break_nothing_happens_twice(loaded, monkeypatch):
+    left = iter(range(5))
+    bring = history._bring_to_its_end
+    monkeypatch.setattr(history, "_bring_to_its_end", lambda *each: (next(left), bring(*each)))
+    with pytest.raises(StopIteration):
+        history.make(days=2, pace=0)
+    monkeypatch.setattr(history, "_bring_to_its_end", bring)
+    broken_off = Operation.objects.count()
+    while operations.work():  # a worker meanwhile
+        pass
+
+    history.make(days=2, pace=0)
+    assert history.make(days=2, pace=0) == 0
+
+    assert broken_off == 6
+    references = [each["reference"] for each in effects()]
+    assert len(references) == len(set(references))
+    assert Operation.objects.count() == len(history.plan(timezone.now(), days=2))
+
+
+def test_the_history_leaves_other_peoples_operations_alone(loaded):
+    alice = Member.objects.select_related("merchant", "person").get(person__email="alice@example.com")
+    connection = Connection.objects.get(merchant=loaded, provider="paywizard")
+    wish = operations.Wish(verb="pay", card=cards.card_of(connection, "914639258868504"), amount=Money(100, "USD"))
+    hers = operations.request(member=alice, key=uuid.uuid4(), wish=wish)
+
+    history.make(days=1, pace=0)
+
+    hers.refresh_from_db()
+    assert hers.state == S.WAITING
+
+
+def test_no_fault_stays_armed(loaded, sandbox):
+    history.make(days=3, pace=0)
+
+    assert sandbox.call("GET", "/_sandbox/faults") == []
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"), [("OPENING_KEYS", "private key ring"), ("SANDBOX_URL", "set SANDBOX_URL")]
+)
+def test_without_what_it_needs_the_history_says_so(db, settings, missing, said):
+    setattr(settings, missing, None)
+
+    with pytest.raises(CommandError, match=said):
+        call_command("demo", history=True)
+
+
+def test_without_a_demo_there_is_no_history(everything):
+    with pytest.raises(CommandError, match=r"Load it first: manage\.py demo"):
+        call_command("demo", history=True)
+
+
+# ---- Taking it away -------------------------------------------------------------------------------------------
+@pytest.fixture
+def for_good(django_db_setup, django_db_blocker, sandbox, settings):
+    """Rows that are truly there, for the owner's own connection to see; all gone afterwards."""
+    settings.OPERATION_SECONDS, settings.OPERATION_LEASE_SECONDS = 1, 5
+    calls.wire.cache_clear()
+    with django_db_blocker.unblock(), tenancy.every_merchant("a test arranges its rows"):
+        call_command("demo", stdout=StringIO())
+        yield
+        demo.remove()
+        with transaction.atomic("owner"), databases["owner"].cursor() as cursor:
+            demo._delete(
+                cursor, demo._of_merchants(), "merchant_id", list(Merchant.objects.values_list("pk", flat=True))
+            )
+            demo._delete(cursor, [Merchant], "id", list(Merchant.objects.values_list("pk", flat=True)))
+            demo._delete(cursor, [AuditEntry], "person_id", list(Person.objects.values_list("pk", flat=True)))
+            Person.objects.using("owner").all().delete()
+        for alias in ("default", "owner"):
+            databases[alias].close()
+
+
+def rows_of(merchant: Merchant) -> dict[str, int]:
+    return {model.__name__: model._base_manager.filter(merchant=merchant).count() for model in demo._of_merchants()}
+
+
+def test_removing_takes_the_demo_with_all_its_rows_and_leaves_others_alone(for_good, sandbox, signed_in):
+    credentials = {name: sandbox.credentials(name) for name in ("cardinquiry", "paywizard")}
+    other = make_merchant("corner-shop", "Corner Shop", currency="USD", time_zone="UTC")
+    olivia = Person.objects.get(email="olivia@example.com")
+    member = Member.objects.create(merchant=other, person=olivia, role="owner")
+    Member.objects.create(merchant=other, person=make_person("Ada"), role="cashier")
+    demo._load_connections(other, "USD", credentials)
+    connection = Connection.objects.get(merchant=other, provider="paywizard")
+    wish = operations.Wish(verb="pay", card=cards.card_of(connection, "914639258868504"), amount=Money(100, "USD"))
+    operations.work_on(operations.request(member=member, key=uuid.uuid4(), wish=wish))
+    signed_in(Person.objects.get(email="ben@example.com")).get("/m/corner-shop/")  # a door that stayed shut
+    history.make(days=1, pace=0)
+    before = rows_of(other)
+
+    call_command("demo", remove=True, stdout=(said := StringIO()))
+
+    assert said.getvalue() == "Removed: Bäckerei Jung, Kauri Books.\n"
+    assert list(Merchant.objects.all()) == [other]
+    assert rows_of(other) == before
+    assert before["Operation"] == 1
+    for model in demo._of_merchants():
+        assert not model._base_manager.exclude(merchant=other).exclude(merchant=None).exists()
+    assert {person.email for person in Person.objects.all()} == {"olivia@example.com", "ada@example.com"}
+    for table in ("ledger_operation", "ledger_exchange", "merchants_auditentry"):
+        with pytest.raises(DatabaseError), databases["owner"].cursor() as cursor:  # the triggers watch again
+            cursor.execute(f"DELETE FROM {table}")
+
+
+def test_what_was_removed_can_be_loaded_again(for_good):
+    history.make(days=1, pace=0)
+    call_command("demo", remove=True, stdout=StringIO())
+    call_command("demo", remove=True, stdout=(said := StringIO()))
+    assert said.getvalue() == "There is no demo here.\n"
+
+    call_command("demo", stdout=StringIO())
+
+    assert Merchant.objects.count() == 2
+    assert history.make(days=1, pace=0) > 0
+
+
+def test_only_the_owner_removes(monkeypatch):
+    monkeypatch.delitem(settings.DATABASES, "owner")
+
+    with pytest.raises(CommandError, match="DATABASE_OWNER_URL"):
+        call_command("demo", remove=True)
