@@ -17,8 +17,8 @@ from tests.running.conftest import needs, var
 
 __all__ = ["needs", "var"]
 
-# The long runs, minutes each, are asked for by PROOF=1: storms over three brokers, kill points, safeguards switched off,
-# the tutorial's pattern beside ours.
+# The long runs, minutes each, are asked for by PROOF=1: storms over three brokers, kill points, safeguards switched
+# off, the tutorial's pattern beside ours.
 collect_ignore = (
     []
     if os.environ.get("PROOF") == "1"
