@@ -2,6 +2,7 @@
 #   make run [PORT=8000] [SANDBOX_PORT=8100] [VAR=var]   everything on this machine, with demo data
 #   make test                                            every check, stopping at the first that fails
 #   make lint                                            the quick ones among them
+#   make proof                                           the long fault runs and stories, about an hour
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && exit; done; echo python3)
@@ -28,7 +29,7 @@ say = printf '\n== %s ==\n' "$(1)"
 pytest = if [ -d $(1) ]; then $(PY) -m pytest $(1) $(2) || { [ $$? -eq 5 ] && echo "There are no tests in $(1) yet."; }; \
 	else echo "There is no $(1) yet."; fi
 
-.PHONY: run test lint servers
+.PHONY: run test lint proof servers
 .SILENT:
 .NOTPARALLEL:
 
@@ -56,6 +57,10 @@ lint: .venv/ready-to-test
 	$(LOOKING) $(PY) -m mypy .
 	$(call say,Contracts)
 	if grep -q '^\[tool.importlinter' pyproject.toml; then .venv/bin/lint-imports; else echo "There are none yet."; fi
+
+proof: .venv/ready-to-test servers
+	$(call say,Faults at length)
+	PROOF=1 $(PY) -m pytest tests/faults tests/ledger/test_state_machine.py
 
 servers:
 	$(call say,Servers and browser)

@@ -1,6 +1,5 @@
 """Everything as `make run` runs it, over whichever broker and database the test names."""
 
-import os
 import shutil
 import sys
 import tempfile
@@ -16,14 +15,6 @@ from tests.faults.storm import LIMITS, Workers, dismiss
 from tests.running.conftest import needs, var
 
 __all__ = ["needs", "var"]
-
-# The long runs, minutes each, are asked for by PROOF=1: storms over three brokers, kill points, safeguards switched
-# off, the tutorial's pattern beside ours.
-collect_ignore = (
-    []
-    if os.environ.get("PROOF") == "1"
-    else ["test_kill_points.py", "test_safeguards.py", "test_storms.py", "test_tutorial.py", "test_checker.py"]
-)
 
 Starting = Callable[..., Stack]
 Hiring = Callable[..., AbstractContextManager[Workers]]

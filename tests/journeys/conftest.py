@@ -14,8 +14,6 @@ from portal.running.stack import Stack
 from tests.environment import VAR, free_port
 
 PASSWORD = "look-around-2026"
-# Not seen green on a quiet machine yet: asked for by PROOF=1.
-collect_ignore = [] if os.environ.get("PROOF") == "1" else ["test_till.py", "test_attention.py"]
 CHROMIUM_SWITCHES = [
     "--no-sandbox",
     "--disable-gpu",

@@ -1,4 +1,3 @@
-# mypy: ignore-errors
 """Any story of wishes, workers, providers, sweeps and people: after each step the ledger is still true.
 
 Hypothesis makes the stories up and shortens the ones that fail; the provider is the real sandbox, whose journal says
@@ -34,6 +33,7 @@ from hypothesis.stateful import (
 
 from portal.connectors.paywizard import OPERATIONS
 from portal.ledger import operations
+from portal.ledger.calls import Caller
 from portal.ledger.models import IN_FLIGHT, OVER, Operation, OperationState
 from portal.merchants.models import Connection, Member
 from tests.conftest import make_person
@@ -113,7 +113,7 @@ class Story(RuleBasedStateMachine):
         self.begun = transaction.savepoint()
         self.till.sandbox.reset()
         self.accepted: dict[int, Asked] = {}
-        self.over: dict[int, dict[str, Any]] = {}
+        self.over: dict[str, dict[str, Any]] = {}
         self.quiet_at = 0.0
 
     def teardown(self) -> None:
@@ -275,38 +275,38 @@ class Story(RuleBasedStateMachine):
     @contextmanager
     def _fate(self, worker: str) -> Iterator[None]:
         """Within this block a worker ends, or sleeps, at the point its fate names."""
-        read, call, story = operations.Caller.read_levels, operations.Caller.call, self
+        read, call, story = Caller.read, Caller.call, self
 
         def die(*_: object, **__: object) -> Any:
             raise Died
 
-        def call_and_die(caller: operations.Caller) -> Any:
+        def call_and_die(caller: Caller) -> Any:
             call(caller)
             raise Died
 
-        def read_and_sleep(caller: operations.Caller, purpose: str) -> Any:
+        def read_and_sleep(caller: Caller, purpose: str) -> Any:
             levels = read(caller, purpose)
             if purpose == "before":
                 story._goes_on_without_the_sleeper()
             return levels
 
-        def call_and_sleep(caller: operations.Caller) -> Any:
+        def call_and_sleep(caller: Caller) -> Any:
             receipt = call(caller)
             story._goes_on_without_the_sleeper()
             return receipt
 
         fates: dict[str, tuple[object, str, object]] = {
-            "dies after its claim": (operations.Caller, "read_levels", die),
-            "dies before the first byte": (operations.Caller, "call", die),
-            "dies after the effect": (operations.Caller, "call", call_and_die),
+            "dies after its claim": (Caller, "read", die),
+            "dies before the first byte": (Caller, "call", die),
+            "dies after the effect": (Caller, "call", call_and_die),
             "dies before the commit": (operations, "_leave", die),
-            "sleeps before it sends": (operations.Caller, "read_levels", read_and_sleep),
-            "sleeps over the answer": (operations.Caller, "call", call_and_sleep),
+            "sleeps before it sends": (Caller, "read", read_and_sleep),
+            "sleeps over the answer": (Caller, "call", call_and_sleep),
         }
         if worker == "lives":
             yield
             return
-        with patch.object(*fates[worker]):  # type: ignore[call-overload]
+        with patch.object(*fates[worker]):
             try:
                 yield
             except Died:
