@@ -44,17 +44,26 @@ class Failure(Exception):
     `reason` is our word. `provider_text` is the provider's, cleaned of control and bidirectional characters
     and cut at 500 characters: still foreign text, so escape it, and show it to staff only. `retry_after` is
     in seconds, clamped to 1..3600, or None. `trace` is the provider's id for the call or what it began, to
-    quote to its support. Neither str() nor repr() holds any of the foreign text.
+    quote to its support. `provider_reference` is its handle for the movement, as in a Receipt, where it gave
+    one for certain and only does not say yet how the movement ends. Neither str() nor repr() holds any of the
+    foreign text.
     """
 
     def __init__(
-        self, *, reason: Reason, provider_text: str = "", retry_after: int | None = None, trace: str = ""
+        self,
+        *,
+        reason: Reason,
+        provider_text: str = "",
+        retry_after: int | None = None,
+        trace: str = "",
+        provider_reference: str = "",
     ) -> None:
         super().__init__(reason.value)
         self.reason = reason
         self.provider_text = clean(provider_text)
         self.retry_after = None if retry_after is None else min(max(retry_after, RETRY_AFTER[0]), RETRY_AFTER[-1])
         self.trace = clean(trace, limit=100)
+        self.provider_reference = clean(provider_reference, limit=100)
 
 
 class Declined(Failure):

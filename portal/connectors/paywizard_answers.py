@@ -135,6 +135,12 @@ class _Reply:
     def unclear(self, reason: Reason, text: str | None = None) -> Unclear:
         return Unclear(**self._words(reason, text))
 
+    def pending(self) -> Unclear:
+        """In hand: once it proves done, its checkoutId is what a void or a tip needs. Not where the answer names
+        another transaction beside it."""
+        mine = "" if self.data.get("oriCheckoutId") else self.checkout_id
+        return Unclear(**self._words(Reason.PENDING), provider_reference=mine)
+
     def declined(self, reason: Reason) -> Declined:
         return Declined(**self._words(reason))
 
@@ -212,7 +218,7 @@ def _refuse_unless_done(reply: _Reply) -> None:
         case 1:
             raise _refusal(reply)
         case 2:
-            raise reply.unclear(Reason.PENDING)
+            raise reply.pending()
     raise reply.unclear(Reason.UNKNOWN_WORD, f"result {result} {reply.said}")
 
 

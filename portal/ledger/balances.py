@@ -277,22 +277,22 @@ def _store_reading(inquiry: Inquiry, reading: Reading) -> None:
         return
     total = cards.money_of(reading)
     token = reading.usage_token
-    _move(
-        inquiry,
-        State.ANSWERED,
-        **_ERASED,
-        ended_at=Now(),
-        card_status=reading.status,
-        balance_minor=total.minor if total else None,
-        balance_currency=total.currency if total else "",
-        points=cards.points_of(reading),
-        holder=cards.masked_holder(reading.customer),
-        expires_on=cards.last_day(reading, inquiry.connection.merchant),
-        description=reading.description[:200],
-        sealed_usage_token=vault.seal(_place(inquiry, "usage token"), token.encode()) if token else None,
-    )
-    if inquiry.card_id is not None:
+    with transaction.atomic():
         cards.remember(inquiry.card_id, reading, inquiry.connection.merchant)
+        _move(
+            inquiry,
+            State.ANSWERED,
+            **_ERASED,
+            ended_at=Now(),
+            card_status=reading.status,
+            balance_minor=total.minor if total else None,
+            balance_currency=total.currency if total else "",
+            points=cards.points_of(reading),
+            holder=cards.masked_holder(reading.customer),
+            expires_on=cards.last_day(reading, inquiry.connection.merchant),
+            description=reading.description[:200],
+            sealed_usage_token=vault.seal(_place(inquiry, "usage token"), token.encode()) if token else None,
+        )
 
 
 def _store_failure(inquiry: Inquiry, failure: Failure) -> None:

@@ -95,16 +95,8 @@ class Caller:
         self._purpose = ""
         self._connector: Connector | None = None
 
-    def read_levels(self, purpose: str) -> Levels:
-        """What stands on the card now. Raises Failure, CannotOpen."""
-        reading = self._read(purpose)
-        return levels_of(reading)
-
-    def read_card(self) -> Reading:
-        """What the provider says of the card after an operation. Raises Failure, CannotOpen."""
-        return self._read("after")
-
-    def _read(self, purpose: str) -> Reading:
+    def read(self, purpose: str) -> Reading:
+        """What the provider says of the card now. `purpose`: before, check or after. Raises Failure, CannotOpen."""
         self._purpose = purpose
         extra = self._extra("balance")
         return self._connect().balance(BalanceRequest(number=self._number(), extra=extra))

@@ -39,8 +39,10 @@ def place(card: Card) -> vault.Context:
     return vault.Context(merchant=card.merchant_id, table="ledger_card", row=str(card.key), field="number")
 
 
-def remember(card_id: int, reading: Reading, merchant: Merchant) -> None:
-    """Keep what the provider told of the card now."""
+def remember(card_id: int | None, reading: Reading, merchant: Merchant) -> None:
+    """Keep what the provider told of the card now; without a card there is nothing to keep."""
+    if card_id is None:
+        return
     found = reading.status in FOUND
     money = money_of(reading) if found else None
     Card.objects.filter(pk=card_id).update(

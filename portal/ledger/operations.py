@@ -25,7 +25,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from portal.connectors import PROVIDERS
-from portal.connectors.base import Declined, Failure, Misconfigured, Reason, Receipt, Unclear, Unreachable
+from portal.connectors.base import Declined, Failure, Misconfigured, Reading, Reason, Receipt, Unclear, Unreachable
 from portal.ledger import calls, cards, clock, wake
 from portal.ledger.calls import Caller, Levels
 from portal.ledger.models import Card, Exchange, Operation, OperationState, operation_writer
@@ -100,11 +100,22 @@ def request(*, member: Member, key: uuid.UUID, wish: Wish, priority: int = 0) ->
     at a paused connection (a file is held instead), PermissionDenied if the member may no longer.
     """
     connection = wish.card.connection
+    fresh = _new(member, key, wish, priority)
+    if made := _made_before(fresh):
+        return made
     _check(wish, connection)
     if priority == 0 and not connections.is_asked(connection):
         raise connections.NotNow(connection)
-    fresh = _new(member, key, wish, priority)
     return _take_in(member, fresh, wish)
+
+
+def _made_before(fresh: Operation) -> Operation | None:
+    """What its key was used for already: pressed twice, it is neither checked nor refused afresh."""
+    known = Operation.objects.select_related("connection", "card")
+    stored = known.filter(merchant=fresh.merchant_id, key=fresh.key).first()
+    if stored is not None and bytes(stored.fingerprint) != bytes(fresh.fingerprint):
+        raise OtherContent(stored)
+    return stored
 
 
 @operation_writer.writes
@@ -112,15 +123,9 @@ def _take_in(member: Member, fresh: Operation, wish: Wish) -> Operation:
     with transaction.atomic(durable=True):
         access.still_may(member, PERMISSIONS[wish.verb])
         Operation.objects.bulk_create([fresh], ignore_conflicts=True)
-        stored = (
-            Operation.objects.select_related("connection", "card")
-            .filter(merchant=member.merchant_id, key=fresh.key)
-            .first()
-        )
+        stored = _made_before(fresh)
         if stored is None:
             raise CannotAsk("voided_already")  # the only other unique rule a fresh row can meet
-        if bytes(stored.fingerprint) != bytes(fresh.fingerprint):
-            raise OtherContent(stored)
         if stored.asked_at == fresh.asked_at:
             audit.record(
                 "operation asked", fresh.reference, merchant=member.merchant, person=member.person, what=wish.verb
@@ -301,7 +306,8 @@ def _run(operation: Operation) -> None:
     calls.give_back_database()
     caller = Caller(operation)
     try:
-        levels = caller.read_levels("before") if operation.connection.reads_balance_first else None
+        before = caller.read("before") if operation.connection.reads_balance_first else None
+        levels = calls.levels_of(before) if before else None
         if not _may_send(operation, levels):
             return
     except vault.CannotOpen:
@@ -357,7 +363,12 @@ def _end(state: OperationState) -> dict[str, object]:
 
 
 def _told(failure: Failure) -> dict[str, object]:
-    return {"reason": failure.reason, "provider_text": failure.provider_text, "trace": failure.trace[:100]}
+    return {
+        "reason": failure.reason,
+        "provider_text": failure.provider_text,
+        "trace": failure.trace,
+        "provider_reference": failure.provider_reference,
+    }
 
 
 def _store_receipt(caller: Caller, receipt: Receipt) -> None:
@@ -371,14 +382,13 @@ def _refresh_card(caller: Caller) -> None:
     """Best effort: the operation is Done whatever the card says now, and the page shows how old its reading is."""
     calls.give_back_database()
     try:
-        reading = caller.read_card()
+        reading = caller.read("after")
     except Failure:
         return
     finally:
         Exchange.objects.bulk_create(caller.evidence)
         caller.evidence.clear()
-    if caller.operation.card_id is not None:
-        cards.remember(caller.operation.card_id, reading, caller.operation.connection.merchant)
+    cards.remember(caller.operation.card_id, reading, caller.operation.connection.merchant)
 
 
 def _store_failure(caller: Caller, failure: Failure) -> None:
@@ -464,16 +474,17 @@ def _settle(operation: Operation) -> None:
         _close(caller, state=OperationState.NEEDS_PERSON, next_attempt_at=None)
         return
     try:
-        levels = caller.read_levels("check")
+        reading = caller.read("check")
     except (Failure, vault.CannotOpen):
         state = OperationState.NEEDS_PERSON if operation.checks >= CHECKS else OperationState.CHECKING
         _close(caller, state=state)
         return
+    levels = calls.levels_of(reading)
     after = {"after_minor": levels.minor, "after_points": levels.points, "after_at": clock.now()}
     if operation.connection.only_this_desk and levels.moved_since(operation) == expected(operation):
-        _close(caller, **_end(OperationState.DONE), settled_by="balance", **after)
+        _close(caller, reading, **_end(OperationState.DONE), settled_by="balance", **after)
     else:
-        _close(caller, state=OperationState.NEEDS_PERSON, next_attempt_at=None, **after)
+        _close(caller, reading, state=OperationState.NEEDS_PERSON, next_attempt_at=None, **after)
 
 
 def expected(operation: Operation) -> tuple[int, int] | None:
@@ -489,10 +500,13 @@ def expected(operation: Operation) -> tuple[int, int] | None:
 
 
 @operation_writer.writes
-def _close(caller: Caller, **values: object) -> None:
-    """Leave CHECKING as this look found it, unless another look was faster, and store the evidence."""
+def _close(caller: Caller, reading: Reading | None = None, **values: object) -> None:
+    """Leave CHECKING as this look found it, unless another look was faster, and store the evidence and what the card
+    holds now."""
     operation = caller.operation
     with transaction.atomic():
+        if reading is not None:
+            cards.remember(operation.card_id, reading, operation.connection.merchant)
         Operation.objects.filter(pk=operation.pk, state=OperationState.CHECKING, checks=operation.checks).update(
             **values
         )

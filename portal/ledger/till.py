@@ -139,12 +139,8 @@ def confirm(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
             fresh = [pair for pair in form.exact() if pair[0] != "key"]
             return pages.first_outcome(request, other.operation, card=found, verb=current.verb, exact=fresh)
         except operations.CannotAsk as cannot:
-            if _asked_before(request, form):
-                return _see(reverse("operation", args=[request.merchant.slug, form.cleaned_data["key"]]))
             form.add_error(None, operation_words.cannot_ask(cannot.why))
         except connections.NotNow as not_now:
-            if _asked_before(request, form):
-                return _see(reverse("operation", args=[request.merchant.slug, form.cleaned_data["key"]]))
             form.add_error(None, connections.not_now_words(not_now.connection))
         except PermissionDenied:
             form.add_error(None, who_can(operations.PERMISSIONS[current.verb]))
@@ -422,18 +418,6 @@ def _may_be_asked(request: StaffRequest, form: ActionForm, current: Tab) -> bool
         return True
     form.add_error(None, current.why_not)
     return False
-
-
-def _asked_before(request: StaffRequest, form: ActionForm) -> bool:
-    """Pressed twice: what would be refused now is what this very form asked for a moment ago."""
-    wish = form.wish()
-    first = Operation.objects.filter(merchant=request.merchant, key=form.cleaned_data["key"]).first()
-    return first is not None and (first.verb, first.card_id, first.original_id, first.amount_minor) == (
-        wish.verb,
-        wish.card.pk,
-        wish.original.pk if wish.original else None,
-        wish.amount.minor if wish.amount else None,
-    )
 
 
 def _presets(found: Card, verb: str) -> list[Preset]:

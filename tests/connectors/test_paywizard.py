@@ -614,6 +614,15 @@ def test_the_id_of_what_was_begun_is_kept_for_whoever_looks_into_it(provider, re
     assert provider.failure("pay", envelope(DONE | {"result": result})).trace == CHECKOUT
 
 
+def test_a_pending_payment_keeps_the_handle_a_later_void_needs(provider):
+    assert provider.failure("pay", envelope(DONE | {"result": 2})).provider_reference == CHECKOUT
+
+
+@pytest.mark.parametrize("answer", [{"result": 1}, {"result": 7}, {"result": 2, "oriCheckoutId": ORIGINAL}])
+def test_no_handle_is_taken_from_an_answer_that_does_not_say_for_certain_what_it_is_about(provider, answer):
+    assert provider.failure("pay", envelope(DONE | answer)).provider_reference == ""
+
+
 # ---- Refusals ----------------------------------------------------------------------------------------------
 
 

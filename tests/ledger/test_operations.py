@@ -135,6 +135,7 @@ def test_a_lost_answer_is_checked_and_only_the_balance_or_a_person_ends_it(till:
     assert len(till.effects()) == (1 if happened else 0)
     assert (operation.state, operation.settled_by) == ((S.DONE, "balance") if happened else (S.NEEDS_PERSON, ""))
     assert operation.after_minor == (1760 if happened else 3010)
+    assert till.card().balance_minor == operation.after_minor, "the card shows what was read of it last"
 
 
 def test_where_others_move_the_cards_a_fitting_balance_is_evidence_and_no_proof(till: Till):
@@ -189,6 +190,8 @@ def test_a_payment_the_provider_has_in_hand_is_settled_by_the_balance(till: Till
 
     operation.refresh_from_db()
     assert (operation.state, operation.settled_by) == (S.DONE, "balance")
+    assert till.gets("void", 1_00, number="914639258868513", original=operation).state == S.CHECKING, "in hand again"
+    assert till.effects()[-1]["original"] == operation.provider_reference
 
 
 # ---- Nothing left -------------------------------------------------------------------------------------------------
@@ -233,6 +236,20 @@ def test_the_same_key_is_one_operation_however_often_it_is_pressed(till: Till):
     assert len(pressed) == 1
     assert len(till.effects()) == 1
     assert AuditEntry.objects.filter(verb="operation asked").count() == 1
+
+
+def test_a_void_pressed_twice_is_one_void_and_no_refusal(till: Till):
+    payment = till.gets("pay", 1250)
+    void = till.gets("void", 1250, original=payment)
+
+    assert till.asks("void", 1250, original=payment, key=void.key) == void
+
+
+def test_what_was_asked_before_a_pause_is_answered_and_not_refused(till: Till):
+    first = till.asks("pay", 1250)
+    Connection.objects.filter(pk=till.connection.pk).update(paused_at=Now())
+
+    assert till.asks("pay", 1250, key=first.key) == first
 
 
 @pytest.mark.parametrize("change", [{"amount": 1300}, {"verb": "top_up"}, {"number": "914639258868504"}])
@@ -373,7 +390,7 @@ def test_an_answer_after_the_lease_moves_nothing_and_is_kept_as_evidence(till: T
     till.asks("pay", 1250)
     operation = operations._claim()
     caller = operations.Caller(operation)
-    caller.read_levels("before")
+    caller.read("before")
     receipt = caller.call()
     write(operation, lease_until=Now() - timedelta(seconds=1))
     operations.sweep()
