@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from portal import services
-from portal.running import CannotStart, ports, processes
+from portal.running import BASE, CannotStart, ports, processes
 from portal.running.preparing import Preparation
 from portal.running.program import Program
 from portal.running.runfile import MARK, RunFile
@@ -56,6 +56,7 @@ class Stack:
         self._programs = {program.name: program for program in self._list()}
         self._wanted: set[str] = set()
         self._run = RunFile(self.var)
+        self.history: processes.Child | None = None  # who makes the demo's past
         self.is_stopping = self._hurried = False
 
     def start(self) -> None:
@@ -89,6 +90,8 @@ class Stack:
         """End everything: those who call first, then those who are called, PostgreSQL last."""
         self.is_stopping = True
         self._wanted.clear()
+        if self.history is not None:
+            processes.kill(self.history)
         self._end("beat", "web", "worker", "bulk")
         self._end("sandbox")
         processes.end(self._run.leftovers(), patience=0)
@@ -138,6 +141,8 @@ class Stack:
 
     def watch(self) -> None:
         """One look round: what died starts again after growing pauses; what keeps dying raises."""
+        if self.history is None and self.env["DEMO"] == "1":
+            self._make_history()
         if self._makes_broker and services.broker_was_wiped(self.var):
             self._say("The broker's folder was emptied: it is made anew, and the workers start again.")
             services.local_broker(self.var)
@@ -208,6 +213,16 @@ class Stack:
         if not file.exists():
             services.write_private(file, json.dumps({"SECRET_KEY": secrets.token_urlsafe(50)}))
         return str(json.loads(file.read_text())["SECRET_KEY"])
+
+    def _make_history(self) -> None:
+        """What the demo's merchant did last month, made while people look around; nothing waits for it. It does the
+        workers' work itself and wakes none of them."""
+        self.history = processes.spawn(
+            [sys.executable, "manage.py", "demo", "--history"],
+            log=self.var / "log" / "history.log",
+            env={**self._environment("worker"), "CELERY_BROKER_URL": "memory://"},
+            cwd=BASE,
+        )
 
     # ---- Starting, ending, starting again
 

@@ -79,6 +79,24 @@ def test_what_was_stopped_on_purpose_stays_stopped(stack: Stack):
     stack.start_process("web")
 
 
+def test_while_people_look_around_the_demos_history_is_made_once(stack: Stack):
+    def done() -> int:
+        with psycopg.connect(stack.env["DATABASE_OWNER_URL"]) as session:
+            session.execute("SELECT set_config('tillside.every', 'on', false)")
+            [count] = session.execute("SELECT count(*) FROM ledger_operation WHERE state = 'done'").fetchone()
+            return count
+
+    stack.watch()
+    assert processes.wait_until(lambda: done() >= 3, 30)
+    maker = stack.history
+    stack.watch()
+
+    assert stack.history is maker
+    stack.stop()
+    assert maker.poll() is not None
+    stack.start()
+
+
 def test_the_same_stack_runs_on_redis_and_the_systems_postgresql(var: Path, living, needs):
     postgres = needs(servers.start_debian_postgres, var / "system")
     redis = needs(servers.start_redis, var / "redis")

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from portal.desk import demo, history
+from portal.merchants.connections import NotNow
 
 
 class Command(BaseCommand):
@@ -54,6 +55,8 @@ class Command(BaseCommand):
             made = history.make()
         except history.NoDemo:
             raise CommandError("There is no demo to give a history to. Load it first: manage.py demo.") from None
+        except NotNow as not_now:
+            raise CommandError(f"{not_now.connection.name} is paused. Resume it, then run this once more.") from None
         except OSError:
             raise CommandError(f"The sandbox does not answer at {settings.SANDBOX_URL}. Run this once more.") from None
         self.stdout.write(f"{made} operations were made." if made else "The history is there already.")
