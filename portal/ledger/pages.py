@@ -208,18 +208,22 @@ def _behind(request: StaffRequest, found: Operation) -> Operation | None:
 
 
 def _follow_ups(request: StaffRequest, found: Operation) -> list[tuple[str, str]]:
-    """Void and tip, where they are possible: label and address."""
+    """What may come next, label and address: void and tip of what is done, a new one for what did not happen."""
     role = request.member.role
-    if found.state != OperationState.DONE or found.card is None or not may(role, Permission.LOOK_UP_CARDS):
+    if found.card is None or not may(role, Permission.LOOK_UP_CARDS):
         return []
-    if found.verb not in ("pay", "top_up") or not found.provider_reference:
+    card = reverse("card", args=[request.merchant.slug, found.card.key])
+    if found.state == OperationState.FAILED or found.reason == operations.DECIDED_NOT:
+        of = f"&of={found.original.key}" if found.original else ""
+        may_ask = may(role, operations.PERMISSIONS[found.verb])
+        return [(gettext("Start a new one"), f"{card}?do={found.verb}{of}")] if may_ask else []
+    if found.state != OperationState.DONE or found.verb not in ("pay", "top_up") or not found.provider_reference:
         return []
     verbs = set(
         Operation.objects.filter(merchant=request.merchant, original=found)
         .exclude(state__in=(OperationState.REFUSED, OperationState.FAILED))
         .values_list("verb", flat=True)
     )
-    card = reverse("card", args=[request.merchant.slug, found.card.key])
     offered = {"void": not verbs, "tip": found.verb == "pay" and "void" not in verbs}
     labels = {"void": gettext("Void it"), "tip": gettext("Add a tip")}
     supported = PROVIDERS[found.connection.provider].supports()

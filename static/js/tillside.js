@@ -258,6 +258,40 @@ document.addEventListener("htmx:responseError", (event) => {
   else location.reload();
 });
 
+// ---- An operation that ended well while it was watched: on to the next customer, unless somebody is still reading
+
+const LEAVES_AFTER = 20; // seconds
+let leaving = 0;
+
+function leaveSoon() {
+  let left = LEAVES_AFTER;
+  clearInterval(leaving);
+  leaving = setInterval(() => {
+    const [link, words] = [document.querySelector("[data-leaves]"), document.getElementById("leaving")];
+    if (!link || !words) return stay();
+    words.hidden = false;
+    words.textContent = words.dataset.words.replace("{n}", left);
+    left -= 1;
+    if (left < 0) {
+      stay();
+      location.assign(link.href);
+    }
+  }, 1000);
+}
+
+function stay() {
+  clearInterval(leaving);
+  const words = document.getElementById("leaving");
+  if (words) words.hidden = true;
+}
+
+for (const sign of ["keydown", "pointerdown", "wheel", "beforeprint"]) window.addEventListener(sign, stay);
+
+document.addEventListener("htmx:afterSwap", () => {
+  const outcome = document.getElementById("outcome");
+  if (outcome && !outcome.hasAttribute("data-pending") && outcome.querySelector("[data-leaves]")) leaveSoon();
+});
+
 // ---- An amount: shown as it is understood while it is typed; the server decides
 
 function understand() {
@@ -291,6 +325,11 @@ document.addEventListener("click", (event) => {
     box.focus();
   }
   if (event.target.closest("[data-print]")) window.print();
+  const copy = event.target.closest("[data-copy]");
+  if (copy) {
+    const text = document.getElementById(copy.dataset.copy).textContent;
+    navigator.clipboard?.writeText(text).then(() => { copy.textContent = copy.dataset.copied; });
+  }
 });
 
 // ---- First things first: errors before fields

@@ -142,6 +142,34 @@ def test_above_the_limit_it_waits_for_somebody_else(visitor, lose):
     looks_right(visitor)
 
 
+def test_the_question_for_the_provider_is_copied_with_one_press(visitor, lose):
+    page, last_four = lose(1250)
+    visitor.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    visitor.signs_in("milan")
+    visitor.opens(page)
+
+    visitor.clicks("Copy the text")
+
+    visitor.sees("Copied")
+    assert f"Card ending in: {last_four}" in visitor.page.evaluate("navigator.clipboard.readText()")
+
+
+def test_after_it_did_not_a_new_one_can_be_started(visitor, lose):
+    page, last_four = lose(1250)
+    visitor.signs_in("milan")
+    visitor.opens(page)
+    visitor.types("How do you know?", "There is no such order.")
+    visitor.clicks("It did not")
+    visitor.clicks("Record it")
+    visitor.sees("Recorded:")
+
+    visitor.opens(page.replace("/attention/", "/operations/"))
+    visitor.clicks("Start a new one", "link")
+
+    visitor.sees("Amount")
+    assert "do=pay" in visitor.page.url
+
+
 def test_a_cashier_looks_and_reads_who_decides(visitor, lose):
     page, _last_four = lose(1250)
     visitor.signs_in("alice")

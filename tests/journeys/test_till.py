@@ -66,6 +66,29 @@ def test_a_payment_is_two_beats_and_the_keyboard_is_enough(visitor):
     visitor.finds_no_barrier()
 
 
+@pytest.mark.parametrize("somebody_reads", [False, True])
+def test_after_a_payment_the_next_customers_page_comes_by_itself_unless_somebody_reads(visitor, somebody_reads):
+    arrives(visitor, card(20 + somebody_reads))
+    visitor.page.keyboard.type("1250")
+    visitor.presses("Enter")
+    visitor.page.locator("#question").wait_for()
+    visitor.page.clock.install()
+    visitor.presses("Control+Enter")
+    visitor.sees("New balance $9,987.50")
+    visitor.page.clock.run_for(2_000)
+    visitor.sees("The next customer's page comes in")
+    if somebody_reads:
+        visitor.presses("Shift")
+
+    visitor.page.clock.run_for(30_000)
+
+    if somebody_reads:
+        visitor.sees("New balance $9,987.50")
+        assert not visitor.page.get_by_text("The next customer's page comes in").is_visible()
+    else:
+        visitor.page.wait_for_url("**/m/baeckerei-jung/")
+
+
 def test_enter_alone_never_confirms(visitor):
     arrives(visitor, card(1))
     visitor.page.keyboard.type("500")
