@@ -30,6 +30,8 @@ class DemoMerchant:
     name: str
     currency: str
     time_zone: str
+    country: str
+    language: str
     stores: dict[str, str]
     people: dict[Role, str]
     second_person_from: int | None = None
@@ -41,6 +43,8 @@ MERCHANTS = [
         name="Bäckerei Jung",
         currency="EUR",
         time_zone="Europe/Berlin",
+        country="DE",
+        language="de",
         stores={
             "Hauptstraße": "Hauptstraße 12, 10827 Berlin",
             "Markthalle": "Marheinekeplatz 15, 10961 Berlin",
@@ -60,6 +64,8 @@ MERCHANTS = [
         name="Kauri Books",
         currency="NZD",
         time_zone="Pacific/Auckland",
+        country="NZ",
+        language="en",
         stores={"Queen Street": "210 Queen Street, Auckland"},
         people={
             Role.OWNER: "Aroha Walker",
@@ -97,6 +103,8 @@ def _load_merchant(made_up: DemoMerchant, credentials: Mapping[str, Mapping[str,
             "name": made_up.name,
             "currency": made_up.currency,
             "time_zone": made_up.time_zone,
+            "country": made_up.country,
+            "language": made_up.language,
             "second_person_from": made_up.second_person_from,
         },
     )

@@ -33,6 +33,9 @@ class Person(AbstractBaseUser, PermissionsMixin):
     name = models.CharField(_("name"), max_length=100)
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False, help_text="May enter the administration.")
+    language = models.CharField(
+        max_length=10, blank=True, help_text="Chosen for all pages and mails; empty: whatever the browser asks for."
+    )
     joined_at = models.DateTimeField(auto_now_add=True)
 
     objects: ClassVar[PersonManager] = PersonManager()
@@ -55,10 +58,17 @@ class Merchant(models.Model):
     slug = models.SlugField(max_length=50, unique=True, help_text="Its place in our addresses.")
     currency = models.CharField(max_length=3, help_text="ISO 4217.")
     time_zone = models.CharField(max_length=50, help_text="IANA name; every date of the merchant is in it.")
+    country = models.CharField(max_length=2, blank=True, help_text="ISO 3166 alpha-2.")
+    language = models.CharField(max_length=10, default="en", help_text="Of its papers, and of mails to customers.")
     founded_at = models.DateTimeField(auto_now_add=True)
     second_person_from = models.BigIntegerField(
         null=True, blank=True, help_text="Minor units: from here on a decision by hand needs two people."
     )
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(country__regex=r"^([A-Z]{2})?$"), name="merchant_country_is_a_code")
+        ]
 
     def __str__(self) -> str:
         return self.name
