@@ -155,7 +155,7 @@ def test_the_question_for_the_provider_is_copied_with_one_press(visitor, lose):
 
 
 def test_after_it_did_not_a_new_one_can_be_started(visitor, lose):
-    page, last_four = lose(1250)
+    page, _last_four = lose(1250)
     visitor.signs_in("milan")
     visitor.opens(page)
     visitor.types("How do you know?", "There is no such order.")

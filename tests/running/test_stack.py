@@ -83,8 +83,8 @@ def test_while_people_look_around_the_demos_history_is_made_once(stack: Stack):
     def done() -> int:
         with psycopg.connect(stack.env["DATABASE_OWNER_URL"]) as session:
             session.execute("SELECT set_config('tillside.every', 'on', false)")
-            [count] = session.execute("SELECT count(*) FROM ledger_operation WHERE state = 'done'").fetchone()
-            return count
+            row = session.execute("SELECT count(*) FROM ledger_operation WHERE state = 'done'").fetchone()
+            return row[0] if row else 0
 
     stack.watch()
     assert processes.wait_until(lambda: done() >= 3, 30)
