@@ -7,6 +7,7 @@ from portal.desk import health
 from portal.desk import views as desk
 from portal.ledger import attention, pages, till
 from portal.ledger import views as ledger
+from portal.merchants import account_pages
 from portal.merchants import views as merchants
 
 handler500 = "portal.desk.views.broken"
@@ -17,6 +18,16 @@ urlpatterns = [
     path("accounts/login/", account.login, name="account_login"),
     path("accounts/logout/", account.logout, name="account_logout"),
     path("accounts/inactive/", account.account_inactive, name="account_inactive"),
+    path("accounts/sign-up/", account.signup, name="account_signup"),
+    path("accounts/confirm-email/", account.email_verification_sent, name="account_email_verification_sent"),
+    path("accounts/prove/", account.reauthenticate, name="account_reauthenticate"),
+    path("accounts/email/", account.email, name="account_email"),
+    path("accounts/password/", account.password_change, name="account_change_password"),
+    path("accounts/reset/", account.password_reset, name="account_reset_password"),
+    path("accounts/reset/code/", account.confirm_password_reset_code, name="account_confirm_password_reset_code"),
+    path("accounts/reset/password/", account.complete_password_reset, name="account_complete_password_reset"),
+    path("accounts/reset/done/", account.password_reset_from_key_done, name="account_password_reset_completed"),
+    path("account/", account_pages.account, name="account"),
     path("merchants/", merchants.choose, name="choose"),
     path("m/<slug:merchant>/", desk.home, name="desk"),
     path("m/<slug:merchant>/scan/", desk.scan, name="scan"),

@@ -4,6 +4,7 @@ Alice is cashier at Bäckerei Jung, Olivia its owner; Ben is cashier at Kauri Bo
 """
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from http.client import HTTPConnection
@@ -81,9 +82,11 @@ def make_merchant(slug: str, name: str, *, currency: str, time_zone: str) -> Any
 
 def make_person(name: str, *memberships: tuple[Any, str]) -> Any:
     """A person called `name` (address name@example.com, password 'open sesame') with roles at merchants."""
+    from portal.merchants import accounts
     from portal.merchants.models import Member, Person
 
     person = Person.objects.create_user(f"{name.lower()}@example.com", "open sesame", name=name)
+    accounts.confirm_address(person)
     for merchant, role in memberships:
         Member.objects.create(merchant=merchant, person=person, role=role)
     return person
@@ -177,11 +180,15 @@ SignIn = Callable[[Any], Client]
 
 @pytest.fixture
 def signed_in() -> SignIn:
-    """`signed_in(alice)`: a browser's session of hers."""
+    """`signed_in(alice)`: a browser's session of hers, her password typed just now."""
 
     def sign_in(person: Any) -> Client:
         client = Client(HTTP_HOST="localhost")
         client.force_login(person)
+        session = client.session
+        session["account_authentication_methods"] = [{"method": "password", "at": time.time()}]
+        session["account_authentication_methods_user"] = str(person.pk)
+        session.save()
         return client
 
     return sign_in

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from psycopg import sql
 
 from portal.connectors import PROVIDERS
-from portal.merchants import connections, tenancy
+from portal.merchants import accounts, connections, tenancy
 from portal.merchants.models import AuditEntry, Connection, Environment, Member, Merchant, Person, Store
 from portal.merchants.roles import Role
 
@@ -134,8 +134,9 @@ def _load_connections(merchant: Merchant, currency: str, credentials: Mapping[st
 
 def _person(name: str) -> Person:
     email = email_of(name)
-    found = Person.objects.filter(email=email).first()
-    return found or Person.objects.create_user(email, PASSWORD, name=name)
+    person = Person.objects.filter(email=email).first() or Person.objects.create_user(email, PASSWORD, name=name)
+    accounts.confirm_address(person)  # example.com receives no mail
+    return person
 
 
 def _connect(
