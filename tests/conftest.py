@@ -4,6 +4,7 @@ Alice is cashier at Bäckerei Jung, Olivia its owner; Ben is cashier at Kauri Bo
 """
 
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -192,3 +193,79 @@ def signed_in() -> SignIn:
         return client
 
     return sign_in
+
+
+# ---- One of everything, and everybody who may ask for it ------------------------------------------------------
+@pytest.fixture
+def jung_shop(arrange: Arrange, jung: Any) -> Any:
+    """Jung with one of everything that an address can name; see tests/addresses.py."""
+    return _one_of_everything(arrange, jung, "Olivia")
+
+
+@pytest.fixture
+def kauri_shop(arrange: Arrange, kauri: Any) -> Any:
+    return _one_of_everything(arrange, kauri, "Kauri-Karen")
+
+
+def _one_of_everything(arrange: Arrange, merchant: Any, owner: str) -> Any:
+    from portal.ledger import balances
+    from portal.merchants import tenancy
+    from portal.merchants.models import Member
+    from tests.addresses import SAMPLES, Shop
+
+    with arrange():
+        person = make_person(owner, (merchant, "owner"))
+        shop = Shop(merchant, Member.objects.select_related("merchant", "person").get(person=person))
+    with tenancy.merchant(merchant.pk):
+        for sample in SAMPLES.values():
+            sample(shop)
+    balances.sweep()  # so that the site calls itself ready
+    return shop
+
+
+@pytest.fixture
+def staff(arrange: Arrange, jung_shop: Any) -> Any:
+    """Somebody in each role at Jung's."""
+    from portal.merchants.roles import Role
+    from tests.crawling import Visitor
+
+    with arrange():
+        return {
+            role: Visitor(f"{role.label} of Jung", make_person(f"Jung-{role}", (jung_shop.merchant, role)))
+            for role in Role
+        }
+
+
+@pytest.fixture
+def strangers(arrange: Arrange, kauri_shop: Any) -> Any:
+    """Signed in, and no member of Jung's."""
+    from portal.merchants.models import Person
+    from tests.crawling import Visitor
+
+    with arrange():
+        admin = make_person("Administrator")
+        Person.objects.filter(pk=admin.pk).update(is_staff=True, is_superuser=True)
+        return [
+            Visitor("owner of Kauri", kauri_shop.owner.person),
+            Visitor("somebody unknown", make_person("Mallory")),
+            Visitor("an administrator", Person.objects.get(pk=admin.pk)),
+        ]
+
+
+@pytest.fixture
+def outside(db: None) -> Any:
+    from tests.crawling import Visitor
+
+    return Visitor("somebody signed out")
+
+
+@pytest.fixture
+def findings() -> Iterator[Any]:
+    """All that is wrong, said at once. Thousands of refusals are what is tested: their log lines are kept away."""
+    from tests.crawling import ADDRESSES, Findings
+
+    wanting = [sentence for each in ADDRESSES if (sentence := each.wanting())]
+    assert not wanting, "\n" + "\n".join(wanting)
+    logging.disable(logging.CRITICAL)
+    yield Findings()
+    logging.disable(logging.NOTSET)

@@ -1,0 +1,209 @@
+"""What the crawler must know of every address: which thing it names, and who it is for where no merchant stands in it.
+
+A new address below a merchant that names a thing needs one line in SAMPLES; one below no merchant needs a line in
+ELSEWHERE. The crawler says so itself.
+"""
+
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.utils import timezone
+
+from portal.connectors import PROVIDERS
+from portal.ledger import balances, cards, operations
+from portal.ledger.models import Card, Inquiry, Operation, operation_writer
+from portal.merchants import connections
+from portal.merchants.models import Connection, Member, Merchant
+from portal.merchants.roles import Permission
+from portal.money import Money
+
+CARD = "914639258868500"
+
+
+# ---- One of everything ----------------------------------------------------------------------------------------
+class Shop:
+    """A merchant with one of everything an address can name. Each thing is made when it is first asked for; names of
+    things hold the merchant's name, so that one seen by somebody else is noticed."""
+
+    def __init__(self, merchant: Merchant, owner: Member) -> None:
+        self.merchant, self.owner = merchant, owner
+
+    @cached_property
+    def connection(self) -> Connection:
+        made = Connection(
+            merchant=self.merchant, provider="paywizard", name=f"PayWizard of {self.merchant.name}", environment="live"
+        )
+        made.options = PROVIDERS["paywizard"].Settings.options(
+            {"base_url": "https://paywizard.invalid", "client_id": "client", "currency": self.merchant.currency}
+        )
+        connections.seal_secrets(made, {"client_secret": "secret", "token": "token"})
+        made.save()
+        return made
+
+    @cached_property
+    def card(self) -> Card:
+        return cards.card_of(self.connection, CARD)
+
+    @cached_property
+    def look_up(self) -> Inquiry:
+        return balances.open_look_up(
+            member=self.owner, key=uuid.uuid4(), connection=self.connection, number=CARD[:-1] + "1", client=None
+        )
+
+    @cached_property
+    def operation(self) -> Operation:
+        """A payment that is done, so that it can be voided and tipped."""
+        done = {"ended_at": timezone.now(), "lease_until": None, "provider_reference": "4711"}
+        return self._pays(self.card, running={"lease_until": timezone.now()}, done=done)
+
+    @cached_property
+    def unclear(self) -> Operation:
+        other_card = cards.card_of(self.connection, CARD[:-1] + "2")
+        leased, left = {"lease_until": timezone.now()}, {"lease_until": None}
+        return self._pays(other_card, running=leased, checking=left, needs_person={})
+
+    def _pays(self, card: Card, **through: dict[str, object]) -> Operation:
+        """A payment taken through these states, as no code of ours would."""
+        wish = operations.Wish(verb="pay", card=card, amount=Money(1000, self.merchant.currency))
+        made = operations.request(member=self.owner, key=uuid.uuid4(), wish=wish)
+        operation_writer._open.set(True)
+        try:
+            for state, became in through.items():
+                Operation.objects.filter(pk=made.pk).update(state=state, **became)
+        finally:
+            operation_writer._open.set(False)
+        made.refresh_from_db()
+        return made
+
+
+Sample = Callable[[Shop], object]
+
+# The thing an address below a merchant names, by the address's name. An address with several parts gets a dict.
+SAMPLES: dict[str, Sample] = {
+    # merchants
+    "resume_connection": lambda shop: shop.connection.key,
+    # ledger
+    "look_up": lambda shop: shop.look_up.key,
+    "card": lambda shop: shop.card.key,
+    "ask_again": lambda shop: shop.card.key,
+    "confirm": lambda shop: shop.card.key,
+    "operation": lambda shop: shop.operation.key,
+    "withdraw": lambda shop: shop.operation.key,
+    "receipt": lambda shop: shop.operation.key,
+    "evidence": lambda shop: shop.operation.key,
+    "attention_case": lambda shop: shop.unclear.key,
+}
+
+# Where a post needs another permission than seeing the page does.
+POSTING: dict[str, Permission] = {
+    "attention_case": Permission.DECIDE,
+    "withdraw": Permission.TAKE_PAYMENTS,
+}
+
+# Addresses below no merchant: for EVERYBODY, or for those who are SIGNED_IN.
+EVERYBODY, SIGNED_IN = "everybody", "those who are signed in"
+ELSEWHERE: dict[str, str] = {
+    # desk
+    "readyz": EVERYBODY,
+    # accounts
+    "account_login": EVERYBODY,
+    "account_logout": EVERYBODY,
+    "account_inactive": EVERYBODY,
+    "account_signup": EVERYBODY,
+    "account_email_verification_sent": EVERYBODY,
+    "account_reset_password": EVERYBODY,
+    "account_confirm_password_reset_code": EVERYBODY,
+    "account_complete_password_reset": EVERYBODY,
+    "account_password_reset_completed": EVERYBODY,
+    "account_reauthenticate": SIGNED_IN,
+    "account_email": SIGNED_IN,
+    "account_change_password": SIGNED_IN,
+    "account": SIGNED_IN,
+    # merchants
+    "start": SIGNED_IN,
+    "choose": SIGNED_IN,
+}
+
+
+# ---- Addresses ------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Address:
+    """One pattern of portal/urls.py. `parts` are the things it names beside the merchant, with their kinds."""
+
+    name: str
+    route: str
+    view: Any
+    parts: dict[str, str]
+    below_merchant: bool
+
+    @property
+    def permission(self) -> Permission | None:
+        found: Permission | None = getattr(self.view, "permission", None)
+        return found
+
+    def of(self, shop: Shop, *, slug: str = "", **other: object) -> str:
+        """The path of this address for the shop's own sample; `other` replaces parts."""
+        return self.path(slug or shop.merchant.slug, **(self.sample(shop) | other))
+
+    def path(self, slug: str, **parts: object) -> str:
+        return reverse(self.name, kwargs={**({"merchant": slug} if self.below_merchant else {}), **parts})
+
+    def sample(self, shop: Shop) -> dict[str, object]:
+        if not self.parts:
+            return {}
+        assert self.name in SAMPLES, self.wanting()
+        thing = SAMPLES[self.name](shop)
+        return thing if isinstance(thing, dict) else dict.fromkeys(self.parts, thing)
+
+    def wanting(self) -> str:
+        """What to do so that the crawler can ask this address, or nothing."""
+        at = f"{self.name} ({self.route})"
+        if not self.name or self.name.endswith(":"):
+            return f"{self.route} has no name: give it one in portal/urls.py."
+        if self.below_merchant and self.permission is None:
+            return f"{at} stands below a merchant without @member(Permission.…)."
+        if not self.below_merchant and self.name not in ELSEWHERE:
+            return (
+                f'{at} is below no merchant: add "{self.name}": EVERYBODY or SIGNED_IN to ELSEWHERE'
+                " in tests/addresses.py."
+            )
+        if self.parts and self.name not in SAMPLES:
+            return (
+                f'{at} names a thing: add "{self.name}": lambda shop: shop.….key to SAMPLES in tests/addresses.py'
+                " (and the thing to Shop, if there is none yet)."
+            )
+        return ""
+
+    def missing(self) -> dict[str, object]:
+        """Parts that name nothing."""
+        return {
+            part: uuid.uuid4() if kind == "UUID" else NOTHING.get(kind, "nothing") for part, kind in self.parts.items()
+        }
+
+
+NOTHING: dict[str, object] = {"Int": 2**31 - 2}
+
+
+def addresses() -> list[Address]:
+    """Every address, those of included packages too."""
+    return list(_walk(get_resolver().url_patterns, "", {}, ""))
+
+
+def _walk(patterns: list[Any], route: str, parts: dict[str, str], space: str) -> Iterator[Address]:
+    for each in patterns:
+        pattern = each.pattern
+        found = {name: type(kind).__name__.removesuffix("Converter") for name, kind in pattern.converters.items()}
+        found |= {name: "" for name in pattern.regex.groupindex if name not in found}
+        here, all_parts = route + str(pattern), parts | found
+        if isinstance(each, URLResolver):
+            yield from _walk(
+                each.url_patterns, here, all_parts, f"{space}{each.namespace}:" if each.namespace else space
+            )
+        elif isinstance(each, URLPattern):
+            below = "merchant" in all_parts
+            named = {name: kind for name, kind in all_parts.items() if name != "merchant"}
+            yield Address(f"{space}{each.name or ''}", here, each.callback, named, below)

@@ -1,0 +1,105 @@
+"""Rubbish in every address, query and form is refused politely, and nothing ever breaks."""
+
+from urllib.parse import parse_qsl, quote
+
+from portal.merchants.roles import Role
+from tests.addresses import Address, Shop
+from tests.crawling import ADDRESSES, Forms, Visitor, accepted, forms_of, tabs
+
+UNREADABLE = [b"a\x00b", b"\xff\xfe", b"\xc0\xae\xc0\xae", b"\xed\xa0\x80"]
+ODD = ["x" * 8000, "../../Sales", "a/b", "²", "٤٢", "９", "\u202e\u200b", "'\"<script>", "=1+1", "-1", "9" * 40, "NaN"]
+ODD_ALONE = ["9" * 40, "٤٢", "0001-01-01", "2026-02-30", "6f6ae01f-1bcd-4c5e-8f7c-6a3f3e2f8b11"]
+FORM = "application/x-www-form-urlencoded"
+
+
+def test_rubbish_in_an_address_is_refused_and_never_breaks(staff, outside, jung_shop, findings):
+    for address in ADDRESSES:
+        for rubbish in [*UNREADABLE, b"%2e%2e%2f", *(odd.encode() for odd in ODD)]:
+            for path in spoilt(address, jung_shop, rubbish):
+                visitors = (staff[Role.OWNER], outside) if rubbish in UNREADABLE else (staff[Role.OWNER],)
+                for visitor in visitors:
+                    answer = visitor.asks("GET", "/", PATH_INFO=path.decode("latin-1"))
+                    wanted = {400} if rubbish in UNREADABLE else {400, 404, 405}
+                    findings.check(answer.status in wanted, f"GET {path!r} as {visitor.who}: {answer.status}")
+    findings.none()
+
+
+def spoilt(address: Address, shop: Shop, rubbish: bytes) -> list[bytes]:
+    """The address with rubbish in the place of each of its parts, and behind it."""
+    good = address.of(shop)
+    parts = {shop.merchant.slug, *map(str, address.sample(shop).values())} if address.below_merchant else set()
+    return [good.encode() + rubbish, *(good.encode().replace(part.encode(), rubbish, 1) for part in sorted(parts))]
+
+
+def test_rubbish_in_a_query_never_breaks_a_page(staff, jung_shop, findings):
+    owner = staff[Role.OWNER]
+    for address in ADDRESSES:
+        path = address.of(jung_shop)
+        if "GET" not in accepted(owner, path):
+            continue
+        names = sorted(query_names(owner, path))
+        for rubbish in UNREADABLE:
+            query = f"{names[0]}={quote(rubbish)}"
+            answer = owner.asks("GET", path, QUERY_STRING=query)
+            findings.check(answer.status == 400, f"GET {path}?{query}: {answer.status}")
+        queries = [dict.fromkeys(names, odd) for odd in ODD] + [{name: odd} for name in names for odd in ODD_ALONE]
+        for asked_for in queries:
+            answer = owner.asks("GET", path, asked_for)
+            findings.check(
+                answer.status in {200, 302, 303} | {400, 404, 422}, f"GET {path} with {asked_for}: {answer.status}"
+            )
+    findings.none()
+
+
+def query_names(visitor: Visitor, path: str) -> set[str]:
+    """What the page's own links and search forms put into its query."""
+    page = Forms(path)
+    text = visitor.asks("GET", path).text
+    page.feed(text)
+    linked = {name for link in tabs(visitor, path) for name, _value in parse_qsl(link[1:], keep_blank_values=True)}
+    return linked | page.asked_for | {"next", "page", "after"}
+
+
+def test_rubbish_in_a_form_is_refused_and_never_breaks(staff, outside, jung_shop, findings):
+    owner = staff[Role.OWNER]
+    for action, fields in sorted(forms_of(owner, jung_shop).items()):
+        good = dict(fields)
+        for name in good:
+            for odd in ODD:
+                answer = owner.asks("POST", action, good | {name: odd})
+                findings.check(answer.status != 413, f"POST {action} with {name}={odd[:20]}: {answer.status}")
+        first = next(iter(good), "x")
+        for rubbish in UNREADABLE:
+            for body in (f"{first}={quote(rubbish)}", f"{quote(rubbish)}=x"):
+                answer = owner.asks("POST", action, body, content_type=FORM)
+                findings.check(answer.status == 400, f"POST {action} with {body!r}: {answer.status}")
+    findings.none()
+
+
+def test_a_form_in_parts_with_rubbish_in_it_never_breaks(staff, jung_shop):
+    owner = staff[Role.OWNER]
+    for action, fields in sorted(forms_of(owner, jung_shop).items()):
+        for name, _value in fields:
+            for rubbish in (b"a\x00b", b"\xff\xfe", "\ud800".encode("utf-8", "surrogatepass")):
+                owner.asks("POST", action, **in_parts(name.encode(), rubbish))
+        owner.asks("POST", action, **in_parts(b"a\x00b", b"x"))
+
+
+def in_parts(name: bytes, value: bytes) -> dict[str, object]:
+    body = b'--cut\r\nContent-Disposition: form-data; name="' + name + b'"\r\n\r\n' + value + b"\r\n--cut--\r\n"
+    return {"data": body, "content_type": "multipart/form-data; boundary=cut"}
+
+
+def test_too_many_fields_and_too_many_bytes_are_refused_everywhere_before_any_work(staff, outside, jung_shop, findings):
+    owner = staff[Role.OWNER]
+    taking = [path for path in (each.of(jung_shop) for each in ADDRESSES) if "POST" in accepted(owner, path)]
+    for visitor in (owner, outside):
+        visitor.browser.handler.enforce_csrf_checks = True  # whoever reads the form first: on the site it is this check
+        for path in taking:
+            for body in ("&".join(f"f{n}=x" for n in range(300)), f"f={'x' * 300_000}"):
+                answer = visitor.asks("POST", path, body, content_type=FORM)
+                findings.check(
+                    answer.status in {400, 403, 413},
+                    f"POST {path} with {len(body)} bytes as {visitor.who}: {answer.status}",
+                )
+    findings.none()
