@@ -70,15 +70,15 @@ app.conf.update(
     timezone="UTC",
     beat_schedule={
         name: {
-            "task": f"portal.ledger.tasks.{name}",
+            "task": f"portal.{package}.tasks.{name}",
             "schedule": float(settings.SWEEP_SECONDS),
             # Sweeps that nobody took do not pile up.
             "options": {"expires": settings.SWEEP_SECONDS * 2},
         }
-        for name in ("sweep_look_ups", "sweep_operations")
+        for package, name in (("ledger", "sweep_look_ups"), ("ledger", "sweep_operations"), ("mail", "sweep_mails"))
     },
 )
-app.autodiscover_tasks(["portal.ledger"])
+app.autodiscover_tasks(["portal.ledger", "portal.mail"])
 
 
 @worker_init.connect

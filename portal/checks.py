@@ -16,6 +16,10 @@ def refuse_unsafe_web() -> None:
             "This web process was given OPENING_KEYS. Web processes may seal secrets, never open them:"
             " give the private key ring to workers only."
         )
+    if settings.MAIL_PASSWORD:
+        raise ImproperlyConfigured(
+            "This web process was given MAIL_PASSWORD. Only workers speak to the mail server: give it to them only."
+        )
     _refuse_wrong_keys()
     _refuse_powerful_role()
 
@@ -27,6 +31,10 @@ def refuse_unsafe_worker() -> None:
     if settings.OPENING_KEYS is None:
         raise ImproperlyConfigured(
             "This worker has no OPENING_KEYS, so it could not use any connection. Give it the private key ring."
+        )
+    if not settings.MAIL_HOST and not settings.MAIL_WITHHELD:
+        raise ImproperlyConfigured(
+            "This worker has no MAIL_HOST, so no mail would leave. Name your mail server, or set MAIL_WITHHELD=1."
         )
     _refuse_wrong_keys()
     probe = vault.Context(merchant=0, table="checks", row="start", field="probe")

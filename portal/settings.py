@@ -5,6 +5,7 @@ docs/operations.md lists them for an installation on servers.
 """
 
 import os
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -39,6 +40,22 @@ def env_switch(name: str) -> bool:
     if text not in {"0", "1"}:
         raise ImproperlyConfigured(f"{name} must be 1 or 0, not {text!r}.")
     return text == "1"
+
+
+def env_choice(name: str, default: str, choices: set[str]) -> str:
+    """The variable as one of these words."""
+    text = env_text(name, default)
+    if text not in choices:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(sorted(choices))}, not {text!r}.")
+    return text
+
+
+def env_sender(name: str, default: str) -> str:
+    """The variable as an e-mail address, perhaps with a name: `Tillside <mail@till.example.com>`."""
+    text = env_text(name, default)
+    if not re.fullmatch(r"(?:[^<>@\x00-\x1f]* <)?[A-Za-z0-9.!#$&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+>?", text):
+        raise ImproperlyConfigured(f"{name} must look like Tillside <mail@till.example.com>, not {text!r}.")
+    return text
 
 
 def env_origin(name: str, default: str | None = None) -> str:
@@ -117,6 +134,7 @@ INSTALLED_APPS = [
     "template_partials",
     "portal.apps.PortalConfig",
     "portal.merchants",
+    "portal.mail",
     "portal.ledger",
     "portal.desk",
 ]
@@ -274,6 +292,36 @@ OPERATION_SECONDS = env_count("OPERATION_SECONDS", 30, least=1)
 OPERATION_LEASE_SECONDS = env_count("OPERATION_LEASE_SECONDS", OPERATION_SECONDS + 15, least=2)
 QUIET_SECONDS = env_count("QUIET_SECONDS", 120, least=1)
 SWEEP_SECONDS = env_count("SWEEP_SECONDS", 5, least=1)
+
+# ---- Mail -----------------------------------------------------------------------------------------------------
+# Every mail of the site becomes a row; workers, and nobody else, speak to the mail server.
+EMAIL_BACKEND = "portal.mail.backend.Outbox"
+MAIL_FROM = DEFAULT_FROM_EMAIL = SERVER_EMAIL = env_sender(
+    "MAIL_FROM", f"Tillside <mail@{urlsplit(PUBLIC_URL).hostname}>"
+)
+MAIL_HOST = env_text("MAIL_HOST", "")
+MAIL_TLS = env_choice("MAIL_TLS", "starttls", {"starttls", "tls", "none"})
+MAIL_PORT = env_count("MAIL_PORT", {"starttls": 587, "tls": 465, "none": 25}[MAIL_TLS], least=1)
+MAIL_USER = env_text("MAIL_USER", "")
+MAIL_PASSWORD = env_text("MAIL_PASSWORD", "")
+if MAIL_PASSWORD and MAIL_TLS == "none":
+    raise ImproperlyConfigured("MAIL_TLS=none would send MAIL_PASSWORD for all to read. Use starttls or tls.")
+if bool(MAIL_USER) != bool(MAIL_PASSWORD):
+    raise ImproperlyConfigured("MAIL_USER and MAIL_PASSWORD belong together: set both, or neither.")
+MAIL_WITHHELD = env_switch("MAIL_WITHHELD")  # nothing leaves this installation
+# Seconds: connecting, and the whole conversation about one mail; after the lease its worker is taken for dead.
+MAIL_CONNECT_SECONDS = env_count("MAIL_CONNECT_SECONDS", 10, least=1)
+MAIL_SECONDS = env_count("MAIL_SECONDS", 120, least=1)
+MAIL_LEASE_SECONDS = env_count("MAIL_LEASE_SECONDS", MAIL_CONNECT_SECONDS + MAIL_SECONDS + 30, least=2)
+# The first pause; each is three times the one before, six hours at most. Ten tries take most of a day.
+MAIL_PAUSE_SECONDS = env_count("MAIL_PAUSE_SECONDS", 30, least=1)
+MAIL_TRIES = env_count("MAIL_TRIES", 10, least=1)
+MAIL_AT_ONCE = env_count("MAIL_AT_ONCE", 5, least=1)  # connections to the mail server, of all workers together
+MAIL_RECIPIENT_HOUR = env_count("MAIL_RECIPIENT_HOUR", 10, least=1)  # mails to one recipient, from all merchants
+MAIL_RECIPIENT_DAY = env_count("MAIL_RECIPIENT_DAY", 30, least=1)
+MAIL_MERCHANT_DAY = env_count("MAIL_MERCHANT_DAY", 1000, least=1)
+MAIL_MESSAGE_DAYS = env_count("MAIL_MESSAGE_DAYS", 3, least=1)  # the text of a mail that stopped
+MAIL_KEPT_DAYS = env_count("MAIL_KEPT_DAYS", 90, least=7)  # its line in the outbox
 
 # ---- Logs -----------------------------------------------------------------------------------------------------
 LOGGING = {

@@ -45,6 +45,9 @@ def pytest_load_initial_conftests(args: list[str]) -> None:
         SEALING_KEYS=str(VAR / "keyring" / "sealing.json"),
         OPENING_KEYS=str(VAR / "keyring" / "opening.json"),
         SANDBOX_URL=f"http://127.0.0.1:{port}",
+        MAIL_HOST="127.0.0.1",
+        MAIL_PORT=str(free_port()),
+        MAIL_TLS="none",
         VAR=str(VAR),
     )
 

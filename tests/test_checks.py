@@ -27,6 +27,17 @@ def start(process: str, **changes: str | None) -> str:
     [
         ("web", {}, "Web processes may seal secrets, never open them"),
         ("worker", {"OPENING_KEYS": None}, "This worker has no OPENING_KEYS"),
+        ("worker", {"MAIL_HOST": None}, "This worker has no MAIL_HOST"),
+        (
+            "web",
+            {"MAIL_USER": "u", "MAIL_PASSWORD": "canary", "MAIL_TLS": "tls", "OPENING_KEYS": None},
+            "This web process was given MAIL_PASSWORD",
+        ),
+        ("web", {"MAIL_USER": "u", "MAIL_PASSWORD": "canary"}, "would send MAIL_PASSWORD for all to read"),
+        ("web", {"MAIL_USER": "u"}, "MAIL_USER and MAIL_PASSWORD belong together"),
+        ("web", {"MAIL_TLS": "yes"}, "MAIL_TLS must be one of none, starttls, tls"),
+        ("web", {"MAIL_PORT": "smtp"}, "MAIL_PORT must be a whole number of at least 1"),
+        ("web", {"MAIL_FROM": "nobody"}, "MAIL_FROM must look like Tillside <mail@till.example.com>"),
         ("web", {"OPENING_KEYS": None, "DATABASE_URL": "owner"}, "an owner of the tables"),
         ("worker", {"DATABASE_URL": "owner"}, "an owner of the tables"),
         ("web", {"SEALING_KEYS": "/nowhere.json", "OPENING_KEYS": None}, "cannot be read as a key ring"),

@@ -35,6 +35,8 @@ class Permission(StrEnum):
     SEE_CUSTOMERS = "see_customers"
     SEE_SETTINGS = "see_settings"
     RESUME_CONNECTIONS = "resume_connections"
+    SEE_OUTBOX = "see_outbox"
+    HANDLE_OUTBOX = "handle_outbox"
 
 
 EVERYBODY = frozenset(Role)
@@ -60,6 +62,14 @@ TABLE: dict[Permission, tuple[Promise, frozenset[Role]]] = {
     ),
     Permission.RESUME_CONNECTIONS: (
         _("Resuming a paused connection"),
+        frozenset({Role.OWNER, Role.MANAGER}),
+    ),
+    Permission.SEE_OUTBOX: (
+        _("Seeing the outbox"),
+        frozenset({Role.OWNER, Role.MANAGER, Role.READ_ONLY}),
+    ),
+    Permission.HANDLE_OUTBOX: (
+        _("Seeing whole addresses, sending mail again and withdrawing it"),
         frozenset({Role.OWNER, Role.MANAGER}),
     ),
 }

@@ -24,13 +24,15 @@ START_SECONDS = 60
 STOP_SECONDS = 10  # for a call to a provider under way; past this, its lease takes care of it
 # Who is given which secret, beside the settings that are none. Beat asks for nothing but the sweeps.
 _PLAIN = {"SECRET_KEY", "DATABASE_URL", "CELERY_BROKER_URL", "SEALING_KEYS"}
-_OWNER, _OPENING = {"DATABASE_OWNER_URL"}, {"OPENING_KEYS"}
-_SETTINGS = _PLAIN | _OWNER | _OPENING | {"PUBLIC_URL", "SANDBOX_URL", "VAR", "DEMO"}
+_OWNER, _OPENING, _MAIL = {"DATABASE_OWNER_URL"}, {"OPENING_KEYS"}, {"MAIL_USER", "MAIL_PASSWORD"}
+_SETTINGS = _PLAIN | _OWNER | _OPENING | _MAIL | {"PUBLIC_URL", "SANDBOX_URL", "VAR", "DEMO"}
+_SETTINGS |= {"MAIL_HOST", "MAIL_PORT", "MAIL_TLS"}
 _GIVEN = {
-    "worker": _PLAIN | _OPENING,
-    "bulk": _PLAIN | _OPENING,
+    "worker": _PLAIN | _OPENING | _MAIL,
+    "bulk": _PLAIN | _OPENING | _MAIL,
     "manage": _PLAIN | _OWNER,
     "sandbox": set[str](),
+    "catcher": set[str](),
 }
 
 
@@ -53,6 +55,9 @@ class Stack:
         self.logins = ""  # what `manage.py demo` said
         self.postgres = None if "DATABASE_URL" in self.env else services.Postgres(self.var)
         self._makes_broker = "CELERY_BROKER_URL" not in self.env
+        # Without a mail server of somebody's own, mails are caught: none leaves this machine.
+        self._catches = "MAIL_HOST" not in self.env
+        self._catcher_port = ports.a_free_one()
         self._programs = {program.name: program for program in self._list()}
         self._wanted: set[str] = set()
         self._run = RunFile(self.var)
@@ -69,7 +74,7 @@ class Stack:
             ports.require_free("PORT", self.port, ports.loopbacks())
             ports.require_free("SANDBOX_PORT", self.sandbox_port, ports.loopbacks()[:1])
             self._make_environment()
-            self._start("sandbox")
+            self._start("sandbox", *self._catcher())
             preparation = Preparation(self.var, self._environment("manage"))
             if preparation.was_done():  # then nothing moves under the processes' feet
                 self._start("worker", "web", "bulk", "beat")
@@ -80,7 +85,7 @@ class Stack:
                 self._start("worker", "web", "bulk", "beat")
                 self._await("sandbox")
                 self.logins = preparation.load_demo()
-            self._await("sandbox", "web", "worker", "bulk")
+            self._await("sandbox", *self._catcher(), "web", "worker", "bulk")
             preparation.remember()
         except BaseException:
             self.stop()
@@ -93,7 +98,7 @@ class Stack:
         if self.history is not None:
             processes.kill(self.history)
         self._end("beat", "web", "worker", "bulk")
-        self._end("sandbox")
+        self._end("sandbox", *self._catcher())
         processes.end(self._run.leftovers(), patience=0)
         if self.postgres is not None:
             self.postgres.stop()
@@ -167,6 +172,7 @@ class Stack:
         worker = [*celery, "worker", "-l", "INFO", "-P", "threads", "--without-gossip", "--without-mingle"]
         beat = [*celery, "beat", "-l", "INFO", "-s", str(self.var / "beat.schedule"), "--pidfile="]
         sandbox = ["portal.sandboxes", f"--port={self.sandbox_port}", f"--store={self.var / 'sandboxes'}"]
+        catcher = ["portal.mail.catcher", f"--port={self._catcher_port}", f"--store={self.var / 'caught'}"]
         web = ["gunicorn", "portal.wsgi", "--worker-class=gthread", "--workers=2", "--threads=4"]
         web += [f"--bind={host}:{self.port}" for host in ports.loopbacks()]
         web += ["--no-control-socket", f"--graceful-timeout={STOP_SECONDS}"]
@@ -176,12 +182,16 @@ class Stack:
             return program.says("ready.")
 
         return [
+            Program("catcher", python + catcher, lambda _: ports.answers(self._catcher_port)),
             Program("sandbox", python + sandbox, lambda _: ports.answers(self.sandbox_port)),
             Program("web", python + web, lambda _: self._web_answers()),
             Program("worker", [*python, *worker, "-c50", "-Qwork", "-nworker@%h"], ready),
             Program("bulk", [*python, *worker, "-c10", "-Qbulk", "-nbulk@%h"], ready),
             Program("beat", python + beat, Program.is_alive),
         ]
+
+    def _catcher(self) -> list[str]:
+        return ["catcher"] if self._catches else []
 
     def _make_environment(self) -> None:
         if self.postgres is not None:
@@ -201,11 +211,13 @@ class Stack:
             "SANDBOX_URL": self.sandbox_url,
             "DEMO": "1",
         }
+        if self._catches:
+            made |= {"MAIL_HOST": "127.0.0.1", "MAIL_PORT": str(self._catcher_port), "MAIL_TLS": "none"}
         ours = {"VAR": str(self.var), "TMPDIR": str(self._run.temporary), MARK: self._run.token}
         self.env = {**made, **self.env, **ours}
 
     def _environment(self, name: str) -> dict[str, str]:
-        withheld = (_PLAIN | _OWNER | _OPENING) - _GIVEN.get(name, _PLAIN)
+        withheld = (_PLAIN | _OWNER | _OPENING | _MAIL) - _GIVEN.get(name, _PLAIN)
         return {key: value for key, value in self.env.items() if key not in withheld}
 
     def _secret_key(self) -> str:

@@ -14,9 +14,22 @@ def test_every_permission_stands_in_the_table_and_is_for_an_owner(permission):
 @pytest.mark.parametrize(
     ("role", "allowed"),
     [
-        (Role.CASHIER, set(Permission) - {Permission.DECIDE, Permission.SEE_SETTINGS, Permission.RESUME_CONNECTIONS}),
+        (
+            Role.CASHIER,
+            set(Permission)
+            - {
+                Permission.DECIDE,
+                Permission.SEE_SETTINGS,
+                Permission.RESUME_CONNECTIONS,
+                Permission.SEE_OUTBOX,
+                Permission.HANDLE_OUTBOX,
+            },
+        ),
         (Role.MARKETING, {Permission.SEE_DESK}),
-        (Role.READ_ONLY, {Permission.SEE_DESK, Permission.SEE_SETTINGS, Permission.SEE_OPERATIONS}),
+        (
+            Role.READ_ONLY,
+            {Permission.SEE_DESK, Permission.SEE_SETTINGS, Permission.SEE_OPERATIONS, Permission.SEE_OUTBOX},
+        ),
         (Role.ACCOUNTANT, {Permission.SEE_DESK, Permission.SEE_SETTINGS, Permission.SEE_OPERATIONS}),
         (Role.MANAGER, set(Permission)),
     ],

@@ -45,12 +45,12 @@ def given(stack: Stack, name: str, variable: str) -> bool:
     ],
 )
 def test_a_secret_goes_to_those_who_need_it(stack: Stack, variable: str, holders: set[str]):
-    names = ["web", "worker", "bulk", "beat", "sandbox"]
+    names = ["web", "worker", "bulk", "beat", "sandbox", "catcher"]
 
     assert {name for name in names if given(stack, name, variable)} == holders
 
 
-@pytest.mark.parametrize("name", ["web", "worker", "beat", "sandbox"])
+@pytest.mark.parametrize("name", ["web", "worker", "beat", "sandbox", "catcher"])
 def test_a_killed_process_is_seen_and_started_again_by_hand(stack: Stack, name: str):
     before = stack.child(name).pid
 
