@@ -21,6 +21,7 @@ from django.utils import timezone
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
+from portal import formats
 from portal.merchants import audit, tenancy
 from portal.merchants.models import Member, Merchant, Person
 from portal.merchants.roles import Permission, may, who_can
@@ -61,7 +62,11 @@ def member(
                 )
                 raise Http404
             staff.member, staff.merchant = found, found.merchant
-            with tenancy.merchant(found.merchant_id), timezone.override(found.merchant.time_zone):
+            with (
+                tenancy.merchant(found.merchant_id),
+                timezone.override(found.merchant.time_zone),
+                formats.at_home_in(found.merchant.country),
+            ):
                 if not may(found.role, permission):
                     return render(request, "403.html", {"who_can": who_can(permission)}, status=403)
                 return view(staff, **rest)  # type: ignore[call-arg]
