@@ -172,7 +172,7 @@ TEMPLATES = [
                 "portal.desk.frame.staff",
                 "portal.desk.frame.signing_in",
             ],
-            "builtins": ["template_partials.templatetags.partials", "portal.templatetags.formats"],
+            "builtins": ["template_partials.templatetags.partials"],
         },
     }
 ]
@@ -235,6 +235,8 @@ EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"  # the outbox tak
 # What allauth has no limit for: failures over all accounts, and mail that strangers have sent. Ours: accounts.py.
 SIGN_IN_LIMITS = {"everywhere": "1000/5m/key", "mail_to_one": "10/h/key", "mail_to_all": "2000/h/key"}
 
+# In the session and nowhere else: a cookie of its own would carry one cashier's messages to the next.
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 SESSION_COOKIE_AGE = 30 * 60  # idle: a till left alone for half an hour is locked
 SESSION_SAVE_EVERY_REQUEST = True  # otherwise the half hour would count from signing in

@@ -3,11 +3,11 @@
 from allauth.account import views as account
 from django.urls import path
 
-from portal.desk import health
+from portal.desk import health, lock
 from portal.desk import views as desk
 from portal.ledger import attention, pages, till
 from portal.ledger import views as ledger
-from portal.merchants import account_pages
+from portal.merchants import account_pages, till_pages
 from portal.merchants import views as merchants
 
 handler500 = "portal.desk.views.broken"
@@ -29,6 +29,10 @@ urlpatterns = [
     path("accounts/reset/done/", account.password_reset_from_key_done, name="account_password_reset_completed"),
     path("account/", account_pages.account, name="account"),
     path("merchants/", merchants.choose, name="choose"),
+    # Without a merchant: the till's own cookie says whose it is.
+    path("till/", lock.lock_page, name="lock"),
+    path("till/lock/", lock.lock_now, name="lock_now"),
+    path("till/awake/", lock.awake, name="awake"),
     path("m/<slug:merchant>/", desk.home, name="desk"),
     path("m/<slug:merchant>/scan/", desk.scan, name="scan"),
     path("m/<slug:merchant>/look-ups/<uuid:key>/", ledger.look_up, name="look_up"),
@@ -41,7 +45,11 @@ urlpatterns = [
     path("m/<slug:merchant>/operations/<uuid:key>/evidence/", pages.evidence, name="evidence"),
     path("m/<slug:merchant>/attention/", attention.queue, name="attention"),
     path("m/<slug:merchant>/attention/<uuid:key>/", attention.case, name="attention_case"),
+    path("m/<slug:merchant>/pin/", till_pages.pin, name="pin"),
     path("m/<slug:merchant>/settings/", merchants.settings_page, name="settings"),
+    path("m/<slug:merchant>/settings/tills/", till_pages.tills_page, name="tills"),
+    path("m/<slug:merchant>/settings/tills/lock-after/", till_pages.lock_after, name="lock_after"),
+    path("m/<slug:merchant>/settings/tills/<uuid:key>/end/", till_pages.end_till, name="end_till"),
     path(
         "m/<slug:merchant>/settings/connections/<uuid:key>/resume/",
         merchants.resume_connection,

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from django.test import RequestFactory
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from portal.connectors import PROVIDERS
 from portal.ledger import balances, cards, operations
 from portal.ledger.models import Card, Inquiry, Operation, operation_writer
-from portal.merchants import connections
-from portal.merchants.models import Connection, Member, Merchant
+from portal.merchants import connections, tills
+from portal.merchants.models import Connection, Member, Merchant, Store, Till
 from portal.merchants.roles import Permission
 from portal.money import Money
 
@@ -66,6 +67,14 @@ class Shop:
         leased, left = {"lease_until": timezone.now()}, {"lease_until": None}
         return self._pays(other_card, running=leased, checking=left, needs_person={})
 
+    @cached_property
+    def till(self) -> Till:
+        store = Store.objects.create(merchant=self.merchant, name=f"Store of {self.merchant.name}")
+        made, _cookie = tills.open_here(
+            self.owner, name=f"Till of {self.merchant.name}", store=store, request=RequestFactory().get("/")
+        )
+        return made
+
     def _pays(self, card: Card, **through: dict[str, object]) -> Operation:
         """A payment taken through these states, as no code of ours would."""
         wish = operations.Wish(verb="pay", card=card, amount=Money(1000, self.merchant.currency))
@@ -86,6 +95,7 @@ Sample = Callable[[Shop], object]
 SAMPLES: dict[str, Sample] = {
     # merchants
     "resume_connection": lambda shop: shop.connection.key,
+    "end_till": lambda shop: shop.till.key,
     # ledger
     "look_up": lambda shop: shop.look_up.key,
     "card": lambda shop: shop.card.key,
@@ -123,6 +133,10 @@ ELSEWHERE: dict[str, str] = {
     "account_email": SIGNED_IN,
     "account_change_password": SIGNED_IN,
     "account": SIGNED_IN,
+    # tills: a browser that is none goes to the start
+    "lock": EVERYBODY,
+    "lock_now": EVERYBODY,
+    "awake": EVERYBODY,
     # merchants
     "start": SIGNED_IN,
     "choose": SIGNED_IN,

@@ -14,7 +14,7 @@ from portal.ledger.forms import ScanForm
 from portal.merchants import access
 from portal.merchants.access import StaffRequest
 from portal.merchants.models import Connection
-from portal.merchants.roles import Permission, may, who_can
+from portal.merchants.roles import BY_PIN, Permission, may, who_can
 from portal.merchants.views import switcher
 
 
@@ -26,11 +26,16 @@ def staff(request: HttpRequest) -> dict[str, object]:
     member = inside.member
     frame: dict[str, object] = {
         "rail": _rail(inside),
-        "memberships": switcher(access.memberships(inside.person), current=member),
+        # A PIN opens one merchant; the others are not even named.
+        "memberships": switcher([member] if inside.by_pin else access.memberships(inside.person), current=member),
         "person_name": inside.person.name,
         "role_label": member.get_role_display(),
         "home_url": reverse("desk", args=[inside.merchant.slug]),
     }
+    if inside.till is not None:
+        frame["till"] = inside.till
+    elif may(member.role, Permission.CHOOSE_PIN):
+        frame["pin_url"] = reverse("pin", args=[inside.merchant.slug])
     if not may(member.role, Permission.LOOK_UP_CARDS):
         return frame | {"scan_denied": who_can(Permission.LOOK_UP_CARDS)}
     connections = scannable(inside)
@@ -61,7 +66,7 @@ def blank_scan(request: StaffRequest, connections: list[Connection]) -> ScanForm
 
 
 # Pages that belong to a place in the rail without being it.
-_INSIDE = {"attention_case": "attention"}
+_INSIDE = {"attention_case": "attention", "tills": "settings", "lock_after": "settings"}
 
 
 def _rail(request: StaffRequest) -> list[dict[str, object]]:
@@ -80,7 +85,7 @@ def _rail(request: StaffRequest) -> list[dict[str, object]]:
             "count": attention.waiting_count(request.merchant.pk) if place == "attention" else "",
         }
         for place, label, permission in places
-        if may(request.member.role, permission)
+        if may(request.member.role, permission) and (permission in BY_PIN or not request.by_pin)
     ]
 
 

@@ -6,6 +6,8 @@
 The address names the merchant by its slug. Somebody who is no member of it gets the same 404 as for a merchant that
 does not exist; a member whose role is too small gets a 403 that says who can. Inside the view the database shows this
 merchant's rows and no others.
+
+On a till a PIN is enough, for the till's work: who came in by one acts as a cashier, and meets a 403 everywhere else.
 """
 
 import logging
@@ -13,29 +15,37 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, cast
 
+from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
-from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
-from django.utils import timezone
+from django.urls import reverse
+from django.utils import timezone, translation
+from django.utils.translation import gettext as _
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
-from portal import formats
-from portal.merchants import audit, tenancy
-from portal.merchants.models import Member, Merchant, Person
-from portal.merchants.roles import Permission, may, who_can
+from portal.merchants import audit, tenancy, tills
+from portal.merchants.models import Member, Merchant, Person, Till
+from portal.merchants.roles import BY_PIN, Permission, may, who_can
+from portal.merchants.standing import still_may as still_may  # asked for by this module's name
 
 log = logging.getLogger(__name__)
 P = ParamSpec("P")
 
 
 class StaffRequest(HttpRequest):
-    """A request inside `@member`: its person, membership and merchant are known."""
+    """A request inside `@member`: its person, membership and merchant are known, and the till it comes from, if any.
+
+    By a PIN, `member.role` is Cashier whatever stands in the row, and `user` is nobody: it opens only what asks
+    `@member`.
+    """
 
     person: Person
     member: Member
     merchant: Merchant
+    till: Till | None
+    by_pin: bool
     htmx: HtmxDetails
 
 
@@ -47,11 +57,19 @@ def member(
     def decorate(view: Callable[Concatenate[StaffRequest, P], HttpResponse]) -> Callable[..., HttpResponse]:
         @wraps(view)
         def checked(request: HttpRequest, *, merchant: str, **rest: Any) -> HttpResponse:
-            if not request.user.is_authenticated:
-                return _to_sign_in(request)
             staff = cast(StaffRequest, request)
-            staff.person = request.user
-            found = _membership(staff.person, merchant)
+            till = tills.of(request)
+            staff.by_pin = not request.user.is_authenticated
+            if staff.by_pin:
+                found = tills.cashier(request, till) if till and till.merchant.slug == merchant else None
+                if found is None:
+                    return _to_lock(request, till) if till else _to_sign_in(request)
+                staff.person = found.person
+            elif till and tills.was_left_alone(request, till):
+                return _to_lock(request, till)
+            else:
+                staff.person = cast(Person, request.user)
+                found = _membership(staff.person, merchant)
             if found is None:
                 audit.record(
                     "address refused",
@@ -62,13 +80,16 @@ def member(
                 )
                 raise Http404
             staff.member, staff.merchant = found, found.merchant
+            staff.till = till if till and till.merchant_id == found.merchant_id else None
             with (
                 tenancy.merchant(found.merchant_id),
                 timezone.override(found.merchant.time_zone),
-                formats.at_home_in(found.merchant.country),
+                translation.override(_language(staff)),
             ):
                 if not may(found.role, permission):
                     return render(request, "403.html", {"who_can": who_can(permission)}, status=403)
+                if staff.by_pin and permission not in BY_PIN:
+                    return render(request, "403.html", {"who_can": _("A PIN does not open this page.")}, status=403)
                 return view(staff, **rest)  # type: ignore[call-arg]
 
         checked.permission = permission  # type: ignore[attr-defined]
@@ -83,17 +104,10 @@ def memberships(person: Person) -> list[Member]:
         return list(Member.objects.filter(person=person).select_related("merchant").order_by("merchant__name", "id"))
 
 
-def still_may(member: Member, permission: Permission) -> None:
-    """Call inside the transaction that writes: raise PermissionDenied if the person has meanwhile been removed or
-    their role lowered. The row is held until the end of the transaction."""
-    role = (
-        Member.objects.select_for_update(no_key=True)
-        .filter(pk=member.pk, merchant=member.merchant_id)
-        .values_list("role", flat=True)
-        .first()
-    )
-    if role is None or not may(role, permission):
-        raise PermissionDenied(who_can(permission))
+def _language(staff: StaffRequest) -> str | None:
+    """By a PIN nobody is signed in, so the middleware could not know whose language to speak."""
+    chosen = staff.person.language if staff.by_pin else ""
+    return chosen if chosen in dict(settings.LANGUAGES) else translation.get_language()
 
 
 def _membership(person: Person, slug: str) -> Member | None:
@@ -102,6 +116,16 @@ def _membership(person: Person, slug: str) -> Member | None:
 
 
 def _to_sign_in(request: HttpRequest) -> HttpResponse:
-    answer = redirect_to_login(request.get_full_path())
-    # A fragment cannot be replaced by the sign-in page: the whole browser has to go there.
+    return _whole_browser(request, redirect_to_login(request.get_full_path()))
+
+
+def _to_lock(request: HttpRequest, till: Till) -> HttpResponse:
+    """To the till's lock page. What was half typed waits there for the same person."""
+    tills.keep(request, path=request.path, typed=request.POST.dict())
+    tills.lock(request, till, why="left alone")
+    return _whole_browser(request, HttpResponseRedirect(reverse("lock"), status=303))
+
+
+def _whole_browser(request: HttpRequest, answer: HttpResponseRedirect) -> HttpResponse:
+    # A fragment cannot be replaced by another page: the whole browser has to go there.
     return HttpResponseClientRedirect(answer.url) if getattr(request, "htmx", False) else answer

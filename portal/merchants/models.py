@@ -11,6 +11,10 @@ from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
 from portal.merchants.roles import Role
+from portal.merchants.writers import Writer, WrittenRows
+
+pin_writer = Writer("portal.merchants.pins")
+till_writer = Writer("portal.merchants.tills")
 
 
 class PersonManager(BaseUserManager["Person"]):
@@ -63,6 +67,9 @@ class Merchant(models.Model):
     founded_at = models.DateTimeField(auto_now_add=True)
     second_person_from = models.BigIntegerField(
         null=True, blank=True, help_text="Minor units: from here on a decision by hand needs two people."
+    )
+    lock_after_seconds = models.PositiveSmallIntegerField(
+        default=120, help_text="A till that nobody touches for so long locks itself."
     )
 
     class Meta:
@@ -176,3 +183,85 @@ class AuditEntry(models.Model):
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         raise TypeError("A line of the trail is never deleted.")
+
+
+class PinRows(WrittenRows["Pin"]):
+    """PINs."""
+
+    writer = pin_writer
+
+
+class Pin(models.Model):
+    """A member's PIN for the merchant's tills, kept so that nobody can read it. Removing the member removes it."""
+
+    merchant = models.ForeignKey(Merchant, on_delete=models.CASCADE)
+    member = models.OneToOneField(Member, on_delete=models.CASCADE)
+    key = models.UUIDField(default=uuid.uuid4, editable=False)
+    hash = models.CharField(max_length=200, help_text="Slow hash of a keyed hash; the key stands outside the database.")
+    set_at = models.DateTimeField()
+    failures = models.PositiveSmallIntegerField(default=0, help_text="Wrong tries since the last right one.")
+    blocked_until = models.DateTimeField(null=True)
+    dead_at = models.DateTimeField(null=True, help_text="Too many wrong tries: dead until the person signs in.")
+
+    objects = PinRows.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["merchant", "id"], name="pin_of_merchant"),
+            models.UniqueConstraint(fields=["merchant", "key"], name="pin_key_once"),
+        ]
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        pin_writer.require()
+        super().save(*args, **kwargs)
+
+
+class TillRows(WrittenRows["Till"]):
+    """Tills."""
+
+    writer = till_writer
+
+
+class Till(models.Model):
+    """A browser that several cashiers share, and who is at it now.
+
+    The browser proves that it is the till by a token of which only a keyed hash stands here. It is unlocked for
+    `cashier` as long as the browser's session knows what `unlock_verifier` is the keyed hash of.
+    """
+
+    merchant = models.ForeignKey(Merchant, on_delete=models.CASCADE)
+    store = models.ForeignKey(Store, on_delete=models.PROTECT)
+    key = models.UUIDField(default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=60)
+    token_verifier = models.BinaryField()
+    opened_at = models.DateTimeField()
+    opened_by = models.ForeignKey(Person, null=True, on_delete=models.SET_NULL, related_name="+")
+    ended_at = models.DateTimeField(null=True)
+    ended_by = models.ForeignKey(Person, null=True, on_delete=models.SET_NULL, related_name="+")
+
+    cashier = models.ForeignKey(Person, null=True, on_delete=models.SET_NULL, related_name="+")
+    last_cashier = models.ForeignKey(Person, null=True, on_delete=models.SET_NULL, related_name="+")
+    unlock_verifier = models.BinaryField(null=True)
+    unlocked_at = models.DateTimeField(null=True)
+    active_at = models.DateTimeField(help_text="When somebody last did something here.")
+    failures = models.PositiveSmallIntegerField(default=0, help_text="Wrong PINs, whoever's, since the last right one.")
+    blocked_until = models.DateTimeField(null=True)
+
+    objects = TillRows.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["merchant", "id"], name="till_of_merchant"),
+            models.UniqueConstraint(fields=["merchant", "key"], name="till_key_once"),
+            models.UniqueConstraint(fields=["merchant", "name"], condition=Q(ended_at=None), name="till_name_once"),
+            models.CheckConstraint(
+                condition=Q(ended_at=None) | Q(cashier=None, unlock_verifier=None), name="till_locked_when_ended"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        till_writer.require()
+        super().save(*args, **kwargs)

@@ -4,10 +4,9 @@ from enum import StrEnum
 
 from django.db.models import TextChoices
 from django.utils.functional import Promise
+from django.utils.text import get_text_list
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-
-from portal import formats
 
 
 class Role(TextChoices):
@@ -38,6 +37,8 @@ class Permission(StrEnum):
     RESUME_CONNECTIONS = "resume_connections"
     SEE_OUTBOX = "see_outbox"
     HANDLE_OUTBOX = "handle_outbox"
+    CHOOSE_PIN = "choose_pin"
+    MANAGE_TILLS = "manage_tills"
 
 
 EVERYBODY = frozenset(Role)
@@ -73,7 +74,24 @@ TABLE: dict[Permission, tuple[Promise, frozenset[Role]]] = {
         _("Seeing whole addresses, sending mail again and withdrawing it"),
         frozenset({Role.OWNER, Role.MANAGER}),
     ),
+    Permission.CHOOSE_PIN: (_("Choosing a PIN for the tills"), AT_THE_TILL),
+    Permission.MANAGE_TILLS: (_("Opening and ending tills"), frozenset({Role.OWNER, Role.MANAGER})),
 }
+
+# What a PIN opens, whoever's it is: the till's work and nothing else. A new permission is not here until somebody has
+# thought about four digits guarding it.
+BY_PIN = frozenset(
+    {
+        Permission.SEE_DESK,
+        Permission.LOOK_UP_CARDS,
+        Permission.ACTIVATE_CARDS,
+        Permission.TOP_UP,
+        Permission.TAKE_PAYMENTS,
+        Permission.MOVE_POINTS,
+        Permission.VOID,
+        Permission.SEE_OPERATIONS,
+    }
+)
 
 
 def may(role: str, permission: Permission) -> bool:
@@ -87,5 +105,5 @@ def who_can(permission: Permission) -> str:
     names = [str(role.label) for role in Role if role in roles]
     return gettext("%(doing)s is for %(roles)s.") % {
         "doing": doing,
-        "roles": formats.listed(names),
+        "roles": get_text_list(names, gettext("and")),
     }

@@ -78,11 +78,35 @@ def card_index(*, merchant: int, provider: str, number: str) -> bytes:
 
     `number` is the number as the provider's connector normalises it.
     """
+    return _keyed(b"\x00".join([str(merchant).encode(), provider.encode(), number.encode()]))
+
+
+def verifier(purpose: str, secret: str, *, like: bytes | memoryview = b"") -> bytes:
+    """A keyed hash by which a secret is known again, in the form of card_index; `purpose` keeps uses apart.
+
+    `like` is an older verifier: the new one is made under the same key. Raises CannotOpen if that is not on the ring.
+    """
+    # A card's message begins with a merchant's number, so the two are never the same.
+    return _keyed(b"\x00".join([b"", purpose.encode(), secret.encode()]), bytes(like).partition(b":")[0].decode())
+
+
+def verifies(stored: bytes | memoryview | None, purpose: str, secret: str) -> bool:
+    """Whether `stored` is the verifier of this secret. Not, where its key is no longer on the ring."""
+    if not stored:
+        return False
+    try:
+        return hmac.compare_digest(bytes(stored), verifier(purpose, secret, like=stored))
+    except CannotOpen:
+        return False
+
+
+def _keyed(message: bytes, key_id: str = "") -> bytes:
     ring = _sealing()["index"]
-    key_id = ring["current"]
+    key_id = key_id or ring["current"]
+    if key_id not in ring["keys"]:
+        raise CannotOpen("The key of this keyed hash is not on the ring.")
     key = bytes.fromhex(ring["keys"][key_id])
-    message = b"\x00".join([str(merchant).encode(), provider.encode(), number.encode()])
-    return b":".join([str(key_id).encode(), hmac.new(key, message, hashlib.sha256).digest()])
+    return b":".join([key_id.encode(), hmac.new(key, message, hashlib.sha256).digest()])
 
 
 def create_ring(folder: Path) -> bool:

@@ -5,6 +5,7 @@ from typing import cast
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -12,9 +13,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from portal import formats
 from portal.connectors import PROVIDERS
-from portal.merchants import access, connections
+from portal.merchants import access, connections, tills
 from portal.merchants.access import StaffRequest, member
 from portal.merchants.models import Connection, Member, Person
 from portal.merchants.roles import Permission, may
@@ -33,10 +33,12 @@ def choose(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-@login_required
 def start(request: HttpRequest) -> HttpResponse:
-    """Straight to the desk for people with one merchant, otherwise to the choice."""
-    mine = access.memberships(cast(Person, request.user))
+    """Straight to the desk for people with one merchant and on a till, otherwise to the choice."""
+    if not request.user.is_authenticated:
+        till = tills.of(request)
+        return redirect("desk", till.merchant.slug) if till else redirect_to_login("/")
+    mine = access.memberships(request.user)
     return redirect("desk", mine[0].merchant.slug) if len(mine) == 1 else redirect("choose")
 
 
@@ -67,6 +69,9 @@ def settings_page(request: StaffRequest) -> HttpResponse:
             "members": request.merchant.member_set.select_related("person").order_by("person__name", "id"),
             "connections": [_connection_line(request, one, may_resume=may_resume) for one in mine],
             "time_zone": request.merchant.time_zone,
+            "tills_url": reverse("tills", args=[request.merchant.slug])
+            if may(request.member.role, Permission.MANAGE_TILLS)
+            else "",
             "sandbox_shown": any(one.environment == "sandbox" for one in mine),
         },
     )
@@ -79,12 +84,12 @@ def _connection_line(request: StaffRequest, connection: Connection, *, may_resum
             "person",
             _("Paused since %(since)s: %(why)s")
             % {
-                "since": formats.moment(connection.paused_at),
+                "since": timezone.localtime(connection.paused_at).strftime("%H:%M"),
                 "why": connections.pause_words(connection),
             },
         )
     elif connection.held_until and connection.held_until > timezone.now():
-        until = formats.clock_exact(connection.held_until)
+        until = timezone.localtime(connection.held_until).strftime("%H:%M:%S")
         outcome, label = "waiting", _("Waiting until %(until)s, as the provider asked") % {"until": until}
     return {
         "name": connection.name,

@@ -51,7 +51,13 @@ document.addEventListener("keydown", (event) => {
 
   if ((event.key === "Enter" || event.key === "Tab") && event.target === scanBox()) arrivedBy = scanned ? "B" : "K";
 
-  if (event.key === "F2") {
+  if (event.key === "F8" && document.querySelector("[data-lock]")) {
+    event.preventDefault();
+    document.querySelector("[data-lock]").requestSubmit();
+  } else if (event.key === "Enter" && fast && event.target.closest("[data-unlock]")) {
+    event.preventDefault(); // a scanner's Enter never unlocks
+    document.querySelector("[data-pin]").value = "";
+  } else if (event.key === "F2") {
     event.preventDefault();
     openScanBox();
   } else if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
@@ -311,8 +317,9 @@ document.addEventListener("input", (event) => { if (event.target.matches("[data-
 document.addEventListener("click", (event) => {
   const digit = event.target.closest("[data-pad] button");
   if (digit) {
-    const field = digit.form.querySelector("[data-amount]");
-    field.value = digit.value === "back" ? field.value.slice(0, -1) : field.value + digit.value;
+    const field = digit.form.querySelector("[data-amount], [data-pin]");
+    if (digit.value === "clear") field.value = "";
+    else field.value = digit.value === "back" ? field.value.slice(0, -1) : field.value + digit.value;
     understand();
   }
   if (event.target.closest("[data-scan-move]")) {
@@ -331,6 +338,53 @@ document.addEventListener("click", (event) => {
     navigator.clipboard?.writeText(text).then(() => { copy.textContent = copy.dataset.copied; });
   }
 });
+
+// ---- A shared till: locks itself, and tells the server that somebody is there. The server decides; this is for the eyes.
+
+const lock = document.querySelector("[data-lock]");
+const AWAKE_EVERY_MS = 20000;
+const DRAFT = ["do", "of", "amount", "points", "minor", "also_activate"];
+let touchedAt = Date.now();
+let toldAt = Date.now();
+
+function lockNow(idle) {
+  if (idle) lock.append(hidden("idle", "1"));
+  lock.requestSubmit();
+}
+
+function hidden(name, value) {
+  return Object.assign(document.createElement("input"), { type: "hidden", name, value });
+}
+
+async function tellAwake() {
+  toldAt = Date.now();
+  try {
+    const answer = await fetch(lock.dataset.awake, { method: "POST", headers: { "X-CSRFToken": lock.elements.csrfmiddlewaretoken.value } });
+    if (answer.status !== 204) location.reload(); // locked meanwhile, or by another window
+  } catch { /* no network: the server's clock runs on and locks by itself */ }
+}
+
+if (lock) {
+  lock.addEventListener("submit", () => {
+    root.classList.add("left-alone"); // nothing of the customer stays on the screen, even without a network
+    // What is half typed waits for the same person; it goes to nobody else.
+    lock.append(hidden("path", location.pathname));
+    const form = document.querySelector("[data-first-beat], [data-confirm]");
+    for (const name of form ? DRAFT : []) {
+      const value = new FormData(form).get(name);
+      if (value) lock.append(hidden(`draft-${name}`, value));
+    }
+  });
+  for (const kind of ["keydown", "pointerdown", "wheel"]) {
+    document.addEventListener(kind, () => {
+      touchedAt = Date.now();
+      if (touchedAt - toldAt > AWAKE_EVERY_MS) tellAwake();
+    }, { passive: true, capture: true });
+  }
+  setInterval(() => { if (Date.now() - touchedAt > Number(lock.dataset.lockAfter) * 1000) lockNow(true); }, 1000);
+  // A page out of the browser's memory may be another person's, or of before the lock.
+  window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+}
 
 // ---- First things first: errors before fields
 

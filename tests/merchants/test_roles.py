@@ -23,6 +23,7 @@ def test_every_permission_stands_in_the_table_and_is_for_an_owner(permission):
                 Permission.RESUME_CONNECTIONS,
                 Permission.SEE_OUTBOX,
                 Permission.HANDLE_OUTBOX,
+                Permission.MANAGE_TILLS,
             },
         ),
         (Role.MARKETING, {Permission.SEE_DESK}),

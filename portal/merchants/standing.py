@@ -1,0 +1,22 @@
+"""Whether a member still may, asked in the transaction that writes: roles change while people work."""
+
+from django.core.exceptions import PermissionDenied
+
+from portal.merchants.models import Member
+from portal.merchants.roles import Permission, may, who_can
+
+
+def still_may(member: Member, permission: Permission) -> None:
+    """Call inside the transaction that writes: raise PermissionDenied if the person has meanwhile been removed or
+    their role lowered. The row is held until the end of the transaction.
+
+    `member.role` counts, too: who came in by a PIN acts in a smaller role than the row's.
+    """
+    role = (
+        Member.objects.select_for_update(no_key=True)
+        .filter(pk=member.pk, merchant=member.merchant_id)
+        .values_list("role", flat=True)
+        .first()
+    )
+    if role is None or not may(role, permission) or not may(member.role, permission):
+        raise PermissionDenied(who_can(permission))
