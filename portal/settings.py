@@ -172,7 +172,7 @@ TEMPLATES = [
                 "portal.desk.frame.staff",
                 "portal.desk.frame.signing_in",
             ],
-            "builtins": ["template_partials.templatetags.partials"],
+            "builtins": ["template_partials.templatetags.partials", "portal.templatetags.formats"],
         },
     }
 ]

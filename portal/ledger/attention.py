@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_safe
 
+from portal import formats
 from portal.ledger import attention_words as words
 from portal.ledger import operations
 from portal.ledger.attention_forms import DID_NOT, HAPPENED, DecisionForm
@@ -101,7 +102,7 @@ def _line(request: StaffRequest, row: Operation) -> Line:
         environment=row.connection.environment,
         by=row.asked_by.name if row.asked_by else "",
         asked_at=row.asked_at,
-        age=words.age(timezone.now() - row.asked_at),
+        age=formats.age(timezone.now() - row.asked_at),
         first_word=words.first_word(row),
         is_mine=row.decided_by_id != request.person.pk,
     )
@@ -112,7 +113,7 @@ def _last_check() -> dict[str, object]:
     since = timezone.now() - pulse.at if pulse else None
     return {
         "checked_at": pulse.at if pulse else None,
-        "checked": words.age(since) if since else "",
+        "checked": formats.age(since) if since else "",
         "silent": since is None or since > SILENT,
     }
 
@@ -178,7 +179,7 @@ def _show(
         "operation": row,
         "title": words.title(row),
         "last_four": words.last_four(row),
-        "age": words.age(timezone.now() - row.asked_at),
+        "age": formats.age(timezone.now() - row.asked_at),
         "cause": words.cause(row, exchanges),
         "maybe": words.maybe(row),
         "before": words.level(row, row.before_minor, row.before_points, row.before_at),

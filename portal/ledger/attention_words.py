@@ -9,16 +9,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from babel.numbers import format_decimal
-from django.conf import settings
-from django.utils import timezone, translation
-from django.utils.formats import date_format
+from django.utils import timezone
 from django.utils.functional import Promise
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from portal import formats
 from portal.connectors.base import Reason
-from portal.ledger import operations, words
+from portal.ledger import operations
 from portal.ledger.attention_forms import DID_NOT, HAPPENED
 from portal.ledger.models import WORKER_LOST, Exchange, Operation
 from portal.merchants.models import Member
@@ -230,7 +228,7 @@ def refusal(why: str) -> str:
 
 def limit(row: Operation, from_here: int) -> str:
     """Why one person is not enough."""
-    size = points(from_here) if row.points is not None else _money(row, from_here)
+    size = formats.points(from_here) if row.points is not None else _money(row, from_here)
     return gettext("From %(limit)s on, two people have to say the same.") % {"limit": size}
 
 
@@ -295,7 +293,7 @@ def _wanted(row: Operation) -> int | None:
 
 def _moved(table: dict[tuple[bool, bool], Promise], row: Operation, moved: int) -> str:
     in_points = row.points is not None
-    size = points(abs(moved)) if in_points else _money(row, abs(moved))
+    size = formats.points(abs(moved)) if in_points else _money(row, abs(moved))
     return str(table[in_points, moved > 0]) % {"amount": size}
 
 
@@ -389,27 +387,8 @@ def last_four(row: Operation) -> str:
 def amount(row: Operation) -> str:
     """How much was asked for, or nothing where no amount was."""
     if row.points is not None:
-        return points(row.points)
+        return formats.points(row.points)
     return "" if row.amount_minor is None else _money(row, row.amount_minor)
-
-
-def points(count: int) -> str:
-    """Points for a person's eyes."""
-    return ngettext("%(number)s point", "%(number)s points", count) % {
-        "number": format_decimal(count, locale=_locale())
-    }
-
-
-def age(since: timedelta) -> str:
-    """How long something has been waiting: 40 s, 42 min, 3 h, 12 days."""
-    seconds = max(int(since.total_seconds()), 0)
-    if seconds < 60:
-        return gettext("%(count)d s") % {"count": seconds}
-    if seconds < 3600:
-        return gettext("%(count)d min") % {"count": seconds // 60}
-    if seconds < 48 * 3600:
-        return gettext("%(count)d h") % {"count": seconds // 3600}
-    return ngettext("%(count)d day", "%(count)d days", seconds // 86400) % {"count": seconds // 86400}
 
 
 def _kind(row: Operation) -> str:
@@ -421,12 +400,12 @@ def _told(sentence: Promise, row: Operation) -> str:
 
 
 def _money(row: Operation, minor: int) -> str:
-    return words.money_text(Money(minor, row.currency or str(row.connection.options["currency"])))
+    return formats.money(Money(minor, row.currency or str(row.connection.options["currency"])))
 
 
 def _level(row: Operation, minor: int | None, count: int | None) -> str:
     if row.points is not None:
-        return gettext("not told") if count is None else points(count)
+        return gettext("not told") if count is None else formats.points(count)
     return gettext("not told") if minor is None else _money(row, minor)
 
 
@@ -445,16 +424,15 @@ def _came(one: Exchange, reason: str = "") -> str:
     status = one.status or 0
     said = Reason.SERVER_ERROR if status >= 500 else Reason.THROTTLED if status == 429 else ""
     pattern = "0.##" if one.total_ms < 1000 else "0.#"
-    seconds = format_decimal(max(one.total_ms, 10) / 1000, format=pattern, locale=_locale())
+    seconds = formats.number(max(one.total_ms, 10) / 1000, pattern)
     return str(CAME.get(one.reason or said or reason, OTHER_CAME)) % {"seconds": seconds}
 
 
 def _when(moment: datetime) -> str:
     local = timezone.localtime(moment)
     if local.date() == timezone.localdate():
-        return gettext("at %(time)s") % {"time": date_format(local, "H:i")}
-    return gettext("on %(day)s at %(time)s") % {"day": date_format(local, "j F"), "time": date_format(local, "H:i")}
-
-
-def _locale() -> str:
-    return translation.to_locale(translation.get_language() or settings.LANGUAGE_CODE)
+        return gettext("at %(time)s") % {"time": formats.clock(moment)}
+    return gettext("on %(day)s at %(time)s") % {
+        "day": formats.day_of_year(moment),
+        "time": formats.clock(moment),
+    }

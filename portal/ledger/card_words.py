@@ -6,10 +6,12 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 from django.utils.translation import gettext
 
+from portal import formats
 from portal.connectors import PROVIDERS
 from portal.connectors.base import CardStatus
-from portal.ledger import operation_words, words
+from portal.ledger import words
 from portal.ledger.models import Card, Inquiry, State
+from portal.money import Money
 
 # A reading older than this is grey: somebody else may have used the card since.
 OLD = timedelta(seconds=60)
@@ -48,7 +50,7 @@ def view(card: Card, inquiry: Inquiry | None, *, sees_customers: bool) -> View:
     expiry = words.expiry_text(card.expires_on, expired=card.card_status == CardStatus.EXPIRED)
     spoken = gettext("Card ending in %(last_four)s: %(balance)s. %(status)s. %(expiry)s") % {
         "last_four": card.last_four,
-        "balance": _both(balance, points),
+        "balance": formats.listed([text for text in (balance, points) if text]),
         "status": status,
         "expiry": expiry,
     }
@@ -74,12 +76,8 @@ def view(card: Card, inquiry: Inquiry | None, *, sees_customers: bool) -> View:
 
 def levels(card: Card) -> tuple[str, str]:
     """Its money and its points as last read, "" where unknown."""
-    balance = operation_words.money(card.balance_minor, card.balance_currency) if card.balance_minor is not None else ""
-    return balance, operation_words.points(card.points) if card.points is not None else ""
-
-
-def _both(*texts: str) -> str:
-    return f" {gettext('and')} ".join(text for text in texts if text)
+    balance = formats.money(Money(card.balance_minor, card.balance_currency)) if card.balance_minor is not None else ""
+    return balance, formats.points(card.points) if card.points is not None else ""
 
 
 def _state(card: Card, inquiry: Inquiry | None, *, pending: bool) -> str:

@@ -7,18 +7,15 @@ kept together, so that they can be translated.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 
-from babel.dates import format_date, format_skeleton
-from babel.numbers import format_currency, format_decimal
-from django.conf import settings
-from django.utils import dateformat, timezone, translation
+from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from portal import formats
 from portal.connectors.base import Reason
 from portal.ledger import words
 from portal.ledger.models import OVER, Card, Exchange, Operation, OperationState
@@ -31,54 +28,17 @@ LONG, VERY_LONG = timedelta(seconds=3), timedelta(seconds=8)
 STALLED = timedelta(seconds=5)
 
 
-def locale() -> str:
-    """The reader's language, as Babel names it."""
-    return translation.to_locale(translation.get_language() or settings.LANGUAGE_CODE)
-
-
 # ---- Amounts, moments, people -------------------------------------------------------------------------------------
-def money(minor: int, currency: str) -> str:
-    """$12.50, as the reader's language writes it."""
-    return format_currency(Decimal(Money(minor, currency).decimal_text()), currency, locale=locale())
-
-
-def points(count: int) -> str:
-    """12 points."""
-    shown = format_decimal(count, locale=locale())
-    return ngettext("%(count)s point", "%(count)s points", count) % {"count": shown}
-
-
 def amount(operation: Operation) -> str:
     """What the operation is about: money, points, or nothing."""
     if operation.amount_minor is not None:
-        return money(operation.amount_minor, operation.currency)
-    return points(operation.points) if operation.points is not None else ""
+        return formats.money(Money(operation.amount_minor, operation.currency))
+    return formats.points(operation.points) if operation.points is not None else ""
 
 
 def card_name(last_four: str) -> str:
     """•••• 8500."""
     return f"•••• {last_four}"
-
-
-def moment(at: datetime, *, now: datetime | None = None) -> str:
-    """10:14 today, Tue this week, 12 May before; the exact time stands in the title."""
-    local, today = timezone.localtime(at), timezone.localtime(now or timezone.now())
-    if local.date() == today.date():
-        return clock_time(at)
-    if timedelta() <= today.date() - local.date() < timedelta(days=7):
-        return str(format_date(local, "EEE", locale=locale()))
-    skeleton = "MMMd" if local.year == today.year else "yMMMd"
-    return str(format_skeleton(skeleton, local, locale=locale()))
-
-
-def day_and_time(at: datetime) -> str:
-    """20 November 2026, 10:14:03, in the merchant's zone."""
-    return dateformat.format(timezone.localtime(at), "j F Y, H:i:s")
-
-
-def clock_time(at: datetime) -> str:
-    """10:14, in the merchant's zone."""
-    return timezone.localtime(at).strftime("%H:%M")
 
 
 def name_of(person: Person | None) -> str:
@@ -261,8 +221,8 @@ def _signed(operation: Operation, what: str) -> str:
     values = {
         "thing": what,
         "name": name_of(operation.asked_by),
-        "day": moment(operation.asked_at),
-        "time": clock_time(operation.asked_at),
+        "day": formats.moment(operation.asked_at),
+        "time": formats.clock(operation.asked_at),
     }
     if values["day"] == values["time"]:
         return gettext("%(thing)s by %(name)s at %(time)s") % values
@@ -522,7 +482,7 @@ def new_balance(money_text: str, points_text: str) -> str:
     both = [text for text in (money_text, points_text) if text]
     if not both:
         return ""
-    return gettext("New balance %(balance)s.") % {"balance": f" {gettext('and')} ".join(both)}
+    return gettext("New balance %(balance)s.") % {"balance": formats.listed(both)}
 
 
 # ---- Its story ----------------------------------------------------------------------------------------------------
@@ -604,15 +564,16 @@ def took(exchange: Exchange) -> str:
     """After 312 ms."""
     if exchange.total_ms < 1000:
         return gettext("after %(ms)s ms") % {"ms": exchange.total_ms}
-    return gettext("after %(seconds)s s") % {
-        "seconds": format_decimal(round(exchange.total_ms / 1000, 1), locale=locale())
-    }
+    return gettext("after %(seconds)s s") % {"seconds": formats.number(round(exchange.total_ms / 1000, 1))}
 
 
 def _levels(operation: Operation, minor: int | None, count: int | None) -> str:
     currency = str(operation.connection.options.get("currency", ""))
-    both = [money(minor, currency) if minor is not None else "", points(count) if count is not None else ""]
-    return f" {gettext('and')} ".join(filter(None, both))
+    both = [
+        formats.money(Money(minor, currency)) if minor is not None else "",
+        formats.points(count) if count is not None else "",
+    ]
+    return formats.listed([text for text in both if text])
 
 
 def readings(operation: Operation) -> tuple[str, str]:

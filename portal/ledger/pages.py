@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
+from portal import formats
 from portal.connectors import PROVIDERS
 from portal.ledger import card_words, operation_words, operations, receipts
 from portal.ledger.models import IN_FLIGHT, Card, Exchange, Operation, OperationState
@@ -21,6 +22,7 @@ from portal.merchants import audit, connections
 from portal.merchants.access import StaffRequest, member
 from portal.merchants.models import Store
 from portal.merchants.roles import Permission, may, who_can
+from portal.money import Money
 
 # So long after Done the page looks for the card's new balance, which a worker reads next.
 AFTER_PATIENCE = timedelta(seconds=6)
@@ -169,8 +171,8 @@ def _after(request: StaffRequest, found: Operation, exchanges: list[Exchange]) -
         return "", "", False
     if found.settled_by == "balance":
         currency = str(found.connection.options.get("currency", ""))
-        money = operation_words.money(found.after_minor, currency) if found.after_minor is not None else ""
-        points = operation_words.points(found.after_points) if found.after_points is not None else ""
+        money = formats.money(Money(found.after_minor, currency)) if found.after_minor is not None else ""
+        points = formats.points(found.after_points) if found.after_points is not None else ""
         return money, points, False
     read = next((each for each in exchanges if each.purpose == "after"), None)
     if read is None or read.reason:

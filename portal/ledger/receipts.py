@@ -5,6 +5,7 @@ from datetime import datetime
 
 from django.utils.translation import gettext
 
+from portal import formats
 from portal.ledger import operation_words
 from portal.ledger.models import IN_FLIGHT, Operation, OperationState
 from portal.merchants.models import Merchant
@@ -71,4 +72,4 @@ def _note(operation: Operation) -> str:
 
 def zoned(at: datetime, merchant: Merchant) -> str:
     """20 November 2026, 10:14:03 (Europe/Berlin)."""
-    return f"{operation_words.day_and_time(at)} ({merchant.time_zone})"
+    return f"{formats.exact(at)} ({merchant.time_zone})"

@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from babel.numbers import get_decimal_symbol
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import redirect, render
@@ -20,11 +19,11 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST
 
+from portal import formats
 from portal.connectors import PROVIDERS
 from portal.connectors.base import CardStatus
 from portal.ledger import balances, card_words, operation_words, operations, pages
 from portal.ledger.models import OVER, Card, Inquiry, Operation, OperationState, State
-from portal.ledger.operation_words import locale
 from portal.ledger.till_forms import MONEY, POINTS, WITH_ORIGINAL, ActionForm
 from portal.merchants import audit, connections
 from portal.merchants.access import StaffRequest, member
@@ -250,7 +249,7 @@ def _movements(request: StaffRequest, found: Card) -> list[Movement]:
                 amount=operation_words.movement(each),
                 shape=shape,
                 word=word,
-                when=operation_words.moment(each.asked_at),
+                when=formats.moment(each.asked_at),
             )
         )
     return lines
@@ -389,7 +388,7 @@ def _amount_to_type(found: Card, minor: str) -> dict[str, str]:
     currency = str(found.connection.options.get("currency", ""))
     if not currency or not re.fullmatch("[0-9]{1,10}", minor):
         return {}
-    return {"amount": Money(int(minor), currency).decimal_text().replace(".", get_decimal_symbol(locale()))}
+    return {"amount": formats.typed(Money(int(minor), currency))}
 
 
 def _entered(request: StaffRequest, found: Card) -> Mapping[str, object]:
@@ -425,10 +424,10 @@ def _presets(found: Card, verb: str) -> list[Preset]:
     if verb in PRESETS and currency:
         one = 10 ** minor_digits(currency) if minor_digits(currency) else 100
         offered = [
-            Preset(value=str(each * one), label=operation_words.money(each * one, currency)) for each in PRESETS[verb]
+            Preset(value=str(each * one), label=formats.money(Money(each * one, currency))) for each in PRESETS[verb]
         ]
         if verb == "pay" and found.balance_minor:
-            whole = operation_words.money(found.balance_minor, found.balance_currency)
+            whole = formats.money(Money(found.balance_minor, found.balance_currency))
             offered.append(Preset(value="all", label=gettext("All: %(amount)s") % {"amount": whole}))
         return offered
     if verb == "redeem_points" and found.points:
@@ -464,18 +463,18 @@ def _question(form: ActionForm) -> Question | None:
                 "amount",
                 gettext("There is nothing on the card.")
                 if held == 0
-                else gettext("Card has %(held)s.") % {"held": operation_words.money(held, form.currency)},
+                else gettext("Card has %(held)s.") % {"held": formats.money(Money(held, form.currency))},
             )
             return None
-        rest = operation_words.money(amount.minor - held, form.currency)
+        rest = formats.money(Money(amount.minor - held, form.currency))
         amount = form.cleaned_data["amount"] = Money(held, form.currency)
-        shown = operation_words.money(held, form.currency)
+        shown = formats.money(Money(held, form.currency))
         short = gettext("Card has %(held)s. Take %(held)s and collect %(rest)s otherwise?") % {
             "held": shown,
             "rest": rest,
         }
-    text = operation_words.money(amount.minor, amount.currency) if amount else ""
-    text = text or (operation_words.points(wish.points.count) if wish.points else "")
+    text = formats.money(Money(amount.minor, amount.currency)) if amount else ""
+    text = text or (formats.points(wish.points.count) if wish.points else "")
     return Question(
         amount=text,
         sentence=operation_words.question(
@@ -498,11 +497,11 @@ def _after(form: ActionForm, amount: Money | None, wish: operations.Wish) -> str
     sign *= {"top_up": 1, "issue_points": 1, "pay": -1, "tip": -1, "redeem_points": -1}.get(verb, 0)
     if wish.points is not None and found.points is not None:
         after = found.points + sign * wish.points.count
-        return operation_words.points(after) if after >= 0 else ""
+        return formats.points(after) if after >= 0 else ""
     if amount is None or found.balance_minor is None or found.balance_currency != amount.currency or not sign:
         return ""
     after = found.balance_minor + sign * amount.minor
-    return operation_words.money(after, amount.currency) if after >= 0 else ""
+    return formats.money(Money(after, amount.currency)) if after >= 0 else ""
 
 
 # ---- Small things -------------------------------------------------------------------------------------------------

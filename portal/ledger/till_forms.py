@@ -6,16 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields as dataclass_fields
 from typing import Any
 
-from babel.numbers import get_decimal_symbol, get_group_symbol
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from portal import formats
 from portal.connectors import PROVIDERS
 from portal.connectors.base import Extra, Field, SettingsError
 from portal.ledger.models import Card, Operation
-from portal.ledger.operation_words import locale
 from portal.ledger.operations import Wish
 from portal.money import HARD_CAP, Money, Points, minor_digits
 
@@ -25,7 +24,7 @@ WITH_ORIGINAL = ("void", "tip")
 WITH_CUSTOMER = ("activate", "top_up")
 
 CUSTOMER = ("first_name", "last_name", "email", "phone")
-_ODD_SPACES = dict.fromkeys(map(ord, "\u00a0\u2009\u202f"), " ")
+_ODD_SIGNS = {**dict.fromkeys(map(ord, "\u00a0\u2009\u202f"), " "), ord("’"): "'"}
 
 
 # ---- Amounts ------------------------------------------------------------------------------------------------------
@@ -35,11 +34,11 @@ def read_amount(typed: str, currency: str) -> Money:
     12.50 and 12,50 are the same; digits alone are counted from the right, as on every till: 1250 is 12.50. Thousands
     may be grouped as the reader's language groups them. What could be two amounts, such as 1,234, is asked about.
     """
-    text = typed.translate(_ODD_SPACES).strip()
+    text = typed.translate(_ODD_SIGNS).strip()
     places = minor_digits(currency)
     if re.match(r"[-−–]", text):
         raise ValidationError(gettext("Type an amount of more than nothing."))
-    if len(text) > 24 or not re.fullmatch("[0-9]+(?:[.,' ’][0-9]*)*|[.,][0-9]+", text):
+    if len(text) > 24 or not re.fullmatch("[0-9]+(?:[.,' ][0-9]*)*|[.,][0-9]+", text):
         raise ValidationError(gettext("Type an amount such as %(example)s.") % {"example": _example(currency)})
     minor = int(text) if text.isdigit() else _with_separators(text, currency, places)
     if minor == 0:
@@ -50,7 +49,7 @@ def read_amount(typed: str, currency: str) -> Money:
 
 
 def _with_separators(text: str, currency: str, places: int) -> int:
-    decimal, group = get_decimal_symbol(locale()), get_group_symbol(locale()).translate(_ODD_SPACES)
+    decimal, group = formats.decimal_sign(), formats.group_sign().translate(_ODD_SIGNS)
     grouped = f"[0-9]{{1,3}}(?:{re.escape(group)}[0-9]{{3}})"
     if re.fullmatch(f"{grouped}+{re.escape(decimal)}[0-9]{{0,{places}}}|{grouped}{{2,}}", text):
         whole, _point, fraction = text.replace(group, "").partition(decimal)
@@ -74,17 +73,17 @@ def _with_separators(text: str, currency: str, places: int) -> int:
 
 
 def _two_ways(text: str, whole: str, fraction: str, currency: str, places: int) -> ValidationError:
-    thousands = Money(_minor(whole + fraction, "", places), currency).decimal_text()
+    thousands = formats.typed(Money(_minor(whole + fraction, "", places), currency))
     if places == 0:
         return ValidationError(
             gettext("%(typed)s can be read in two ways. If you mean %(this)s, type it so.")
             % {"typed": text, "this": thousands}
         )
     # Each written so that it is read one way only.
-    decimals = Money(_minor(whole, fraction[:places], places), currency).decimal_text()
+    decimals = formats.typed(Money(_minor(whole, fraction[:places], places), currency))
     return ValidationError(
         gettext("%(typed)s can be read in two ways. Type %(this)s or %(that)s.")
-        % {"typed": text, "this": thousands, "that": decimals.replace(".", get_decimal_symbol(locale()))}
+        % {"typed": text, "this": thousands, "that": decimals}
     )
 
 
@@ -93,7 +92,7 @@ def _minor(whole: str, fraction: str, places: int) -> int:
 
 
 def _example(currency: str, minor: int = 1250) -> str:
-    return Money(minor, currency).decimal_text()
+    return formats.typed(Money(minor, currency))
 
 
 # ---- The form of one action -------------------------------------------------------------------------------------
@@ -249,7 +248,7 @@ class ActionForm(forms.Form):
         if int(typed) > HARD_CAP:
             raise ValidationError(gettext("These are too many points."))
         if self.verb == "redeem_points" and self.card.points is not None and int(typed) > held:
-            raise ValidationError(gettext("There are %(count)s points on the card.") % {"count": held})
+            raise ValidationError(gettext("There are %(count)s points on the card.") % {"count": formats.number(held)})
         return Points(int(typed))
 
     def _read_extra(self) -> None:

@@ -2,16 +2,13 @@
 
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from decimal import Decimal
 
-from babel.dates import format_date
-from babel.numbers import format_currency
-from django.conf import settings
-from django.utils import timezone, translation
+from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from portal import formats
 from portal.connectors.base import CardStatus, Reason
 from portal.ledger.models import SEALED_ELSEWHERE, WORKER_LOST, Inquiry, State
 from portal.money import Money
@@ -147,24 +144,15 @@ def balance_text(inquiry: Inquiry) -> str:
     """The balance as money in the reader's language, or nothing where none is known."""
     if inquiry.balance_minor is None:
         return ""
-    return money_text(Money(inquiry.balance_minor, inquiry.balance_currency))
-
-
-def money_text(money: Money) -> str:
-    """Money for a person's eyes, such as €25.50; Babel knows each language's form."""
-    return format_currency(Decimal(money.decimal_text()), money.currency, locale=_locale())
+    return formats.money(Money(inquiry.balance_minor, inquiry.balance_currency))
 
 
 def expiry_text(last_day: date | None, *, expired: bool) -> str:
     """'Valid until 31 December 2027', 'Expired on 12 May 2026', or nothing where the provider says nothing."""
     if last_day is None:
         return ""
-    day = format_date(last_day, format="long", locale=_locale())
-    return gettext("Expired on %(day)s") % {"day": day} if expired else gettext("Valid until %(day)s") % {"day": day}
-
-
-def _locale() -> str:
-    return translation.to_locale(translation.get_language() or settings.LANGUAGE_CODE)
+    said = gettext("Expired on %(day)s") if expired else gettext("Valid until %(day)s")
+    return said % {"day": formats.day(last_day)}
 
 
 def _failure_outcome(inquiry: Inquiry) -> str:

@@ -25,6 +25,7 @@ from django.utils.translation import gettext as _
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
+from portal import formats
 from portal.merchants import audit, tenancy, tills
 from portal.merchants.models import Member, Merchant, Person, Till
 from portal.merchants.roles import BY_PIN, Permission, may, who_can
@@ -84,6 +85,7 @@ def member(
             with (
                 tenancy.merchant(found.merchant_id),
                 timezone.override(found.merchant.time_zone),
+                formats.at_home_in(found.merchant.country),
                 translation.override(_language(staff)),
             ):
                 if not may(found.role, permission):

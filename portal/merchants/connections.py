@@ -12,6 +12,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from portal import formats
 from portal.connectors.base import Reason
 from portal.merchants import audit, vault
 from portal.merchants.models import Connection, Person
@@ -100,7 +101,7 @@ def not_now_words(connection: Connection) -> str:
             "name": connection.name,
             "why": pause_words(connection),
         }
-    until = timezone.localtime(connection.held_until).strftime("%H:%M:%S")
+    until = formats.clock_exact(connection.held_until) if connection.held_until else ""
     return _("%(name)s asked us to wait until %(until)s. Nothing was sent.") % {
         "name": connection.name,
         "until": until,

@@ -4,9 +4,10 @@ from enum import StrEnum
 
 from django.db.models import TextChoices
 from django.utils.functional import Promise
-from django.utils.text import get_text_list
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+
+from portal import formats
 
 
 class Role(TextChoices):
@@ -105,5 +106,5 @@ def who_can(permission: Permission) -> str:
     names = [str(role.label) for role in Role if role in roles]
     return gettext("%(doing)s is for %(roles)s.") % {
         "doing": doing,
-        "roles": get_text_list(names, gettext("and")),
+        "roles": formats.listed(names),
     }

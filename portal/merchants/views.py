@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
+from portal import formats
 from portal.connectors import PROVIDERS
 from portal.merchants import access, connections, tills
 from portal.merchants.access import StaffRequest, member
@@ -84,12 +85,12 @@ def _connection_line(request: StaffRequest, connection: Connection, *, may_resum
             "person",
             _("Paused since %(since)s: %(why)s")
             % {
-                "since": timezone.localtime(connection.paused_at).strftime("%H:%M"),
+                "since": formats.moment(connection.paused_at),
                 "why": connections.pause_words(connection),
             },
         )
     elif connection.held_until and connection.held_until > timezone.now():
-        until = timezone.localtime(connection.held_until).strftime("%H:%M:%S")
+        until = formats.clock_exact(connection.held_until)
         outcome, label = "waiting", _("Waiting until %(until)s, as the provider asked") % {"until": until}
     return {
         "name": connection.name,

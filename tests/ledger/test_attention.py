@@ -320,7 +320,7 @@ def test_markup_in_what_a_provider_said_is_shown_as_text(till, unclear, manager)
 def test_the_text_for_the_provider_has_what_it_needs_to_look(till, unclear, manager):
     change(unclear, trace="933358163137265664")
     page = manager.get(page_of(unclear)).text
-    text = re.search(r'<pre class="to-copy">(.*?)</pre>', page, re.DOTALL).group(1)
+    text = re.search(r'<pre class="to-copy"[^>]*>(.*?)</pre>', page, re.DOTALL).group(1)
 
     for told in (unclear.reference, "933358163137265664", "$12.50", "8500", "UTC", "Milan", "Bäckerei Jung"):
         assert told in text

@@ -1,0 +1,179 @@
+"""How dates, times, numbers and money are written: in the reader's language, in the merchant's zone, by Babel.
+
+Every page, paper and mail writes them through this module; templates through the filters of the same names. The zone
+is the one in force (`timezone.override`), the country the one of `at_home_in`.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from functools import lru_cache
+
+from babel import Locale, UnknownLocaleError
+from babel.dates import format_date, format_skeleton, format_time, get_datetime_format
+from babel.languages import get_official_languages
+from babel.lists import format_list
+from babel.numbers import format_currency, format_decimal, get_decimal_symbol, get_group_symbol
+from django.conf import settings
+from django.utils import timezone, translation
+from django.utils.translation import gettext, ngettext
+
+from portal.money import Money
+
+_country: ContextVar[str] = ContextVar("country", default="")
+
+
+@contextmanager
+def at_home_in(country: str) -> Iterator[None]:
+    """Within this block a language that is at home in `country` (ISO 3166 alpha-2, or "") is written as there.
+
+    So English is 3 November 2026 in New Zealand and November 3, 2026 in the United States, and German francs are
+    1’234.50. At a bakery in Berlin English stays what it is everywhere: the place changes no foreign language.
+    """
+    before = _country.set(country)
+    try:
+        yield
+    finally:
+        _country.reset(before)
+
+
+# ---- Money and numbers --------------------------------------------------------------------------------------------
+def money(amount: Money) -> str:
+    """€12.50; 12,50 €."""
+    return str(format_currency(Decimal(amount.decimal_text()), amount.currency, locale=_numbers()))
+
+
+def typed(amount: Money) -> str:
+    """12.50; 12,50: as a person of this language types it into a field, without thousands or currency."""
+    return amount.decimal_text().replace(".", decimal_sign())
+
+
+def points(count: int) -> str:
+    """12 points."""
+    return ngettext("%(count)s point", "%(count)s points", count) % {"count": number(count)}
+
+
+def number(count: int | float | Decimal, pattern: str | None = None) -> str:
+    """12,345; 12.345. `pattern` is one of CLDR's, such as 0.# for one decimal at most."""
+    return str(format_decimal(count, format=pattern, locale=_numbers()))
+
+
+def decimal_sign() -> str:
+    """What stands before the cents."""
+    return str(get_decimal_symbol(_numbers()))
+
+
+def group_sign() -> str:
+    """What stands between thousands."""
+    return str(get_group_symbol(_numbers()))
+
+
+# ---- Days and times -----------------------------------------------------------------------------------------------
+def day(on: date) -> str:
+    """20 November 2026. A moment is a day only in a zone: the merchant's."""
+    return str(format_date(_local(on), format="long", locale=_dates()))
+
+
+def weekday(on: date) -> str:
+    """Friday, 20 November 2026."""
+    return str(format_date(_local(on), format="full", locale=_dates()))
+
+
+def day_of_year(on: date) -> str:
+    """20 November, where the year is plain."""
+    return str(format_skeleton("MMMMd", _local(on), locale=_dates()))
+
+
+def clock(at: datetime) -> str:
+    """10:14."""
+    return str(format_time(timezone.localtime(at).time(), format="short", locale=_dates()))
+
+
+def clock_exact(at: datetime) -> str:
+    """10:14:03."""
+    return str(format_time(timezone.localtime(at).time(), format="medium", locale=_dates()))
+
+
+def in_utc(at: datetime) -> str:
+    """09:14:03 UTC, beside a local time, for whoever reads logs; with its day where that is another."""
+    there = at.astimezone(UTC)
+    if there.date() == timezone.localtime(at).date():
+        return f"{there:%H:%M:%S} UTC"
+    return f"{there:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def exact(at: datetime) -> str:
+    """20 November 2026, 10:14:03."""
+    pattern = str(get_datetime_format("medium", locale=_dates()))
+    return pattern.replace("{1}", day(at)).replace("{0}", clock_exact(at))
+
+
+def moment(at: datetime, *, now: datetime | None = None) -> str:
+    """10:14 today, Tue this week, 12 May before; the exact time stands in the title."""
+    local, today = timezone.localtime(at), timezone.localtime(now or timezone.now())
+    if local.date() == today.date():
+        return clock(at)
+    if timedelta() <= today.date() - local.date() < timedelta(days=7):
+        return str(format_date(local, "EEE", locale=_dates()))
+    skeleton = "MMMd" if local.year == today.year else "yMMMd"
+    return str(format_skeleton(skeleton, local, locale=_dates()))
+
+
+def age(since: timedelta) -> str:
+    """How long something has been waiting: 40 s, 42 min, 3 h, 12 days."""
+    seconds = max(int(since.total_seconds()), 0)
+    if seconds < 60:
+        return gettext("%(count)s s") % {"count": number(seconds)}
+    if seconds < 3600:
+        return gettext("%(count)s min") % {"count": number(seconds // 60)}
+    if seconds < 48 * 3600:
+        return gettext("%(count)s h") % {"count": number(seconds // 3600)}
+    days = seconds // 86400
+    return ngettext("%(count)s day", "%(count)s days", days) % {"count": number(days)}
+
+
+# ---- Lists --------------------------------------------------------------------------------------------------------
+def listed(texts: Sequence[str]) -> str:
+    """Owner, Manager and Cashier."""
+    return str(format_list(list(texts), locale=_dates()))
+
+
+def listed_or(texts: Sequence[str]) -> str:
+    """Owner, Manager or Cashier."""
+    return str(format_list(list(texts), style="or", locale=_dates()))
+
+
+# ---- Whose conventions --------------------------------------------------------------------------------------------
+def _local(on: date) -> date:
+    return timezone.localtime(on) if isinstance(on, datetime) else on
+
+
+def _language() -> str:
+    return translation.get_language() or settings.LANGUAGE_CODE
+
+
+def _numbers() -> Locale:
+    return _locale(_language(), _country.get())
+
+
+def _dates() -> Locale:
+    # Where no country says otherwise, English dates are Europe's: a till's "11/03" would be read in two ways.
+    found = _numbers()
+    return _locale("en", "GB") if found.language == "en" and found.territory is None else found
+
+
+@lru_cache(maxsize=256)
+def _locale(language: str, country: str) -> Locale:
+    """Babel's locale; a language it does not know is written as English."""
+    try:
+        general = Locale.parse(language, sep="-")
+    except (UnknownLocaleError, ValueError):
+        general = Locale("en")
+    if country and general.language in get_official_languages(country, regional=True, de_facto=True):
+        try:
+            return Locale(general.language, country)
+        except UnknownLocaleError:
+            return general
+    return general
