@@ -78,7 +78,7 @@ app.conf.update(
         for package, name in (("ledger", "sweep_look_ups"), ("ledger", "sweep_operations"), ("mail", "sweep_mails"))
     },
 )
-app.autodiscover_tasks(["portal.ledger", "portal.mail"])
+app.autodiscover_tasks(["portal.merchants", "portal.ledger", "portal.mail"])
 
 
 @worker_init.connect

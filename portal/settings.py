@@ -210,6 +210,7 @@ ACCOUNT_FORMS = {"signup": "portal.merchants.accounts.SignUpForm"}
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_SIGNUP_REDIRECT_URL = "found"
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_CHANGE_EMAIL = True
@@ -233,7 +234,12 @@ ACCOUNT_RATE_LIMITS = {
 }
 EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"  # the outbox takes its place
 # What allauth has no limit for: failures over all accounts, and mail that strangers have sent. Ours: accounts.py.
-SIGN_IN_LIMITS = {"everywhere": "1000/5m/key", "mail_to_one": "10/h/key", "mail_to_all": "2000/h/key"}
+SIGN_IN_LIMITS = {
+    "everywhere": "1000/5m/key",
+    "mail_to_one": "10/h/key",
+    "mail_to_all": "2000/h/key",
+    "found": "10/h/user",
+}
 
 # In the session and nowhere else: a cookie of its own would carry one cashier's messages to the next.
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"

@@ -7,7 +7,7 @@ from portal.desk import health, lock
 from portal.desk import views as desk
 from portal.ledger import attention, pages, till
 from portal.ledger import views as ledger
-from portal.merchants import account_pages, till_pages
+from portal.merchants import account_pages, founding_pages, till_pages
 from portal.merchants import views as merchants
 
 handler500 = "portal.desk.views.broken"
@@ -33,7 +33,9 @@ urlpatterns = [
     path("till/", lock.lock_page, name="lock"),
     path("till/lock/", lock.lock_now, name="lock_now"),
     path("till/awake/", lock.awake, name="awake"),
+    path("merchants/found/", founding_pages.found, name="found"),
     path("m/<slug:merchant>/", desk.home, name="desk"),
+    path("m/<slug:merchant>/practice/", founding_pages.practice, name="practice"),
     path("m/<slug:merchant>/scan/", desk.scan, name="scan"),
     path("m/<slug:merchant>/look-ups/<uuid:key>/", ledger.look_up, name="look_up"),
     path("m/<slug:merchant>/cards/<uuid:key>/", till.card, name="card"),

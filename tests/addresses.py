@@ -140,6 +140,7 @@ ELSEWHERE: dict[str, str] = {
     # merchants
     "start": SIGNED_IN,
     "choose": SIGNED_IN,
+    "found": SIGNED_IN,
 }
 
 

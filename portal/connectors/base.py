@@ -101,6 +101,8 @@ class Connector:
     name: ClassVar[str]
     Settings: ClassVar[type[fields.Settings]]
     settles: ClassVar[Settles] = Settles.BY_PERSON
+    # ISO 3166 codes of the countries where merchants mostly use this provider: proposed there, never required.
+    countries: ClassVar[frozenset[str]] = frozenset()
     # Whether what clean_number returns is always the whole number, so that a card can be remembered by it.
     whole_numbers: ClassVar[bool] = False
     extras: ClassVar[Mapping[str, type[Extra]]] = MappingProxyType({})

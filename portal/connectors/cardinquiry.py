@@ -125,6 +125,7 @@ class CardInquiry(Connector):
 
     slug = "cardinquiry"
     name = "CardInquiry"
+    countries = frozenset({"NZ"})
     Settings = CardInquirySettings
     settings: CardInquirySettings
     settles = Settles.NOTHING_TO_SETTLE

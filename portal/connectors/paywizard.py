@@ -167,6 +167,7 @@ class PayWizard(Connector):
 
     slug = "paywizard"
     name = "PayWizard"
+    countries = frozenset({"US"})
     Settings = PayWizardSettings
     settings: PayWizardSettings
     # There is no way to ask for a transaction, and a lost answer leaves no checkoutId to void it by.

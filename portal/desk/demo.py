@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.apps import apps
-from django.conf import settings
 from django.db import connections as databases
 from django.db import models, transaction
 from django.utils.translation import gettext as _
 from psycopg import sql
 
-from portal.connectors import PROVIDERS
-from portal.merchants import accounts, connections, tenancy
-from portal.merchants.models import AuditEntry, Connection, Environment, Member, Merchant, Person, Store
+from portal.merchants import accounts, practice, tenancy
+from portal.merchants.models import AuditEntry, Member, Merchant, Person, Store
 from portal.merchants.roles import Role
 
 # Made-up people on made-up data; in an installation that is not a demo none of them exists.
@@ -112,24 +110,7 @@ def _load_merchant(made_up: DemoMerchant, credentials: Mapping[str, Mapping[str,
         Store.objects.get_or_create(merchant=merchant, name=name, defaults={"address": address})
     for role, name in made_up.people.items():
         Member.objects.get_or_create(merchant=merchant, person=_person(name), defaults={"role": role})
-    _load_connections(merchant, made_up.currency, credentials)
-
-
-def _load_connections(merchant: Merchant, currency: str, credentials: Mapping[str, Mapping[str, str]]) -> None:
-    cardinquiry, paywizard = credentials["cardinquiry"], credentials["paywizard"]
-    _connect(
-        merchant,
-        "cardinquiry",
-        options={"currency": currency},
-        secrets={"api_key": cardinquiry["api_key"]},
-    )
-    _connect(
-        merchant,
-        "paywizard",
-        options={"currency": "USD", "client_id": paywizard["client_id"]},
-        secrets={"client_secret": paywizard["client_secret"], "token": paywizard["token"]},
-        only_this_desk=True,
-    )
+    practice.add(merchant, credentials)
 
 
 def _person(name: str) -> Person:
@@ -137,28 +118,6 @@ def _person(name: str) -> Person:
     person = Person.objects.filter(email=email).first() or Person.objects.create_user(email, PASSWORD, name=name)
     accounts.confirm_address(person)  # example.com receives no mail
     return person
-
-
-def _connect(
-    merchant: Merchant,
-    provider: str,
-    *,
-    options: Mapping[str, str],
-    secrets: Mapping[str, str],
-    only_this_desk: bool = False,
-) -> None:
-    """The connection's address and keys follow the sandbox, which may have moved to another port."""
-    connector = PROVIDERS[provider]
-    connection = Connection.objects.filter(merchant=merchant, provider=provider).first() or Connection(
-        merchant=merchant,
-        provider=provider,
-        name=connector.name,
-        environment=Environment.SANDBOX,
-        only_this_desk=only_this_desk,
-    )
-    connection.options = connector.Settings.options({"base_url": f"{settings.SANDBOX_URL}/{provider}", **options})
-    connections.seal_secrets(connection, secrets)
-    connection.save()
 
 
 # ---- Taking it away -------------------------------------------------------------------------------------------

@@ -40,7 +40,12 @@ def staff(request: HttpRequest) -> dict[str, object]:
         return frame | {"scan_denied": who_can(Permission.LOOK_UP_CARDS)}
     connections = scannable(inside)
     if not connections:
-        return frame | {"scan_denied": _("No provider is connected yet, so no card can be looked up.")}
+        return frame | {
+            "scan_denied": _("No provider is connected yet, so no card can be looked up."),
+            "nothing_connected": True,
+            "may_connect": may(member.role, Permission.CONNECT),
+            "practice_url": reverse("practice", args=[inside.merchant.slug]) if settings.SANDBOX_URL else "",
+        }
     return frame | {
         "scan": {
             "url": reverse("scan", args=[inside.merchant.slug]),

@@ -35,6 +35,7 @@ class Permission(StrEnum):
     DECIDE = "decide"
     SEE_CUSTOMERS = "see_customers"
     SEE_SETTINGS = "see_settings"
+    CONNECT = "connect"
     RESUME_CONNECTIONS = "resume_connections"
     SEE_OUTBOX = "see_outbox"
     HANDLE_OUTBOX = "handle_outbox"
@@ -63,6 +64,7 @@ TABLE: dict[Permission, tuple[Promise, frozenset[Role]]] = {
         _("Seeing stores, people and connections"),
         frozenset({Role.OWNER, Role.MANAGER, Role.ACCOUNTANT, Role.READ_ONLY}),
     ),
+    Permission.CONNECT: (_("Connecting a provider"), frozenset({Role.OWNER, Role.MANAGER})),
     Permission.RESUME_CONNECTIONS: (
         _("Resuming a paused connection"),
         frozenset({Role.OWNER, Role.MANAGER}),

@@ -164,6 +164,14 @@ document.addEventListener("click", (event) => {
   password.form.querySelector("[type=submit]").focus();
 });
 
+// ---- Opening a shop: this browser's time zone tells which of a country's zones is meant
+
+for (const hint of document.querySelectorAll("[data-browser-zone]")) {
+  hint.value = Intl.DateTimeFormat().resolvedOptions().timeZone || "";
+  const zones = document.querySelector("#proposals optgroup");
+  if (zones && [...zones.children].some((zone) => zone.value === hint.value)) zones.parentElement.value = hint.value;
+}
+
 // ---- Menus
 
 function closeMenus(giveFocusBack) {

@@ -17,7 +17,7 @@ from django.utils import timezone
 from portal.desk import demo, history
 from portal.ledger import calls, cards, operations
 from portal.ledger.models import Operation, OperationState
-from portal.merchants import tenancy
+from portal.merchants import practice, tenancy
 from portal.merchants.models import AuditEntry, Connection, Member, Merchant, Person
 from portal.money import Money
 from tests.conftest import make_merchant, make_person
@@ -210,7 +210,7 @@ def test_removing_takes_the_demo_with_all_its_rows_and_leaves_others_alone(for_g
     olivia = Person.objects.get(email="olivia@example.com")
     member = Member.objects.create(merchant=other, person=olivia, role="owner")
     Member.objects.create(merchant=other, person=make_person("Ada"), role="cashier")
-    demo._load_connections(other, "USD", credentials)
+    practice.add(other, credentials)
     connection = Connection.objects.get(merchant=other, provider="paywizard")
     wish = operations.Wish(verb="pay", card=cards.card_of(connection, "914639258868504"), amount=Money(100, "USD"))
     operations.work_on(operations.request(member=member, key=uuid.uuid4(), wish=wish))

@@ -20,6 +20,7 @@ def test_every_permission_stands_in_the_table_and_is_for_an_owner(permission):
             - {
                 Permission.DECIDE,
                 Permission.SEE_SETTINGS,
+                Permission.CONNECT,
                 Permission.RESUME_CONNECTIONS,
                 Permission.SEE_OUTBOX,
                 Permission.HANDLE_OUTBOX,

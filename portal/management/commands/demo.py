@@ -1,15 +1,14 @@
 """`manage.py demo`: load the two demo merchants; run again it changes nothing. `--logins` only says who they are,
 `--history` makes their last month, `--remove` takes them away."""
 
-import json
 from argparse import ArgumentParser
 from typing import Any
-from urllib.request import ProxyHandler, build_opener
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from portal.desk import demo, history
+from portal.merchants import practice
 from portal.merchants.connections import NotNow
 
 
@@ -70,12 +69,9 @@ class Command(BaseCommand):
     def _credentials(self) -> dict[str, dict[str, str]]:
         if not settings.SANDBOX_URL:
             raise CommandError("The demo needs the sandbox: set SANDBOX_URL, such as http://127.0.0.1:8100.")
-        address = f"{settings.SANDBOX_URL}/_sandbox/credentials"
         try:
-            # No proxy of the environment: the sandbox listens on this machine only.
-            with build_opener(ProxyHandler({})).open(address, timeout=5) as answer:
-                credentials: dict[str, dict[str, str]] = json.load(answer)
-                credentials["cardinquiry"], credentials["paywizard"]
-        except (OSError, ValueError, KeyError):
-            raise CommandError(f"The sandbox does not answer at {address}. Start it: manage.py sandbox.") from None
-        return credentials
+            return practice.credentials()
+        except practice.NoSandbox:
+            raise CommandError(
+                f"The sandbox does not answer at {settings.SANDBOX_URL}. Start it: manage.py sandbox."
+            ) from None
