@@ -3,6 +3,7 @@
 #   make test                                            every check, stopping at the first that fails
 #   make lint                                            the quick ones among them
 #   make proof                                           the long fault runs and stories, about an hour
+#   make bench                                           what it costs beside the least that would do, as ratios
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && exit; done; echo python3)
@@ -29,7 +30,7 @@ say = printf '\n== %s ==\n' "$(1)"
 pytest = if [ -d $(1) ]; then $(PY) -m pytest $(1) $(2) || { [ $$? -eq 5 ] && echo "There are no tests in $(1) yet."; }; \
 	else echo "There is no $(1) yet."; fi
 
-.PHONY: run test lint proof servers
+.PHONY: run test lint proof bench servers
 .SILENT:
 .NOTPARALLEL:
 
@@ -57,6 +58,10 @@ lint: .venv/ready-to-test
 	$(LOOKING) $(PY) -m mypy .
 	$(call say,Contracts)
 	if grep -q '^\[tool.importlinter' pyproject.toml; then .venv/bin/lint-imports; else echo "There are none yet."; fi
+
+bench: .venv/ready-to-test servers
+	$(call say,The ledger beside a bare task)
+	$(PY) -m tests.bench.pipeline
 
 proof: .venv/ready-to-test servers
 	$(call say,Faults at length)

@@ -198,9 +198,9 @@ class Operation(models.Model):
     details) is sealed and erased at the end.
     """
 
-    merchant = models.ForeignKey(Merchant, on_delete=models.DO_NOTHING)
-    connection = models.ForeignKey(Connection, on_delete=models.DO_NOTHING)
-    card = models.ForeignKey(Card, null=True, on_delete=models.DO_NOTHING)
+    merchant = models.ForeignKey(Merchant, on_delete=models.DO_NOTHING, db_index=False)
+    connection = models.ForeignKey(Connection, on_delete=models.DO_NOTHING, db_index=False)
+    card = models.ForeignKey(Card, null=True, on_delete=models.DO_NOTHING, db_index=False)
     original = models.ForeignKey("self", null=True, on_delete=models.DO_NOTHING, help_text="What a void or tip is for.")
     key = models.UUIDField(editable=False)
     verb = models.CharField(max_length=20, help_text="connectors.base.VERBS.")
@@ -215,7 +215,7 @@ class Operation(models.Model):
     )
     in_flight_key = models.BinaryField(null=True, help_text="Keyed hash of what may have one operation at a time.")
     priority = models.PositiveSmallIntegerField(default=0, help_text="A person at the till is 0, a file 10.")
-    asked_by = models.ForeignKey(Person, null=True, on_delete=models.DO_NOTHING, related_name="+")
+    asked_by = models.ForeignKey(Person, null=True, on_delete=models.DO_NOTHING, related_name="+", db_index=False)
     asked_at = models.DateTimeField()
 
     state = models.CharField(max_length=20, choices=OperationState.choices, default=OperationState.WAITING)
@@ -238,11 +238,11 @@ class Operation(models.Model):
     provider_text = models.CharField(max_length=500, blank=True)
     trace = models.CharField(max_length=100, blank=True)
     settled_by = models.CharField(max_length=20, blank=True, help_text="answer, balance or person.")
-    decided_by = models.ForeignKey(Person, null=True, on_delete=models.DO_NOTHING, related_name="+")
+    decided_by = models.ForeignKey(Person, null=True, on_delete=models.DO_NOTHING, related_name="+", db_index=False)
     decided_at = models.DateTimeField(null=True)
     decision = models.CharField(max_length=20, blank=True, help_text="What a first person said: happened or did_not.")
     decision_reason = models.CharField(max_length=500, blank=True)
-    seconded_by = models.ForeignKey(Person, null=True, on_delete=models.DO_NOTHING, related_name="+")
+    seconded_by = models.ForeignKey(Person, null=True, on_delete=models.DO_NOTHING, related_name="+", db_index=False)
 
     objects = OperationRows.as_manager()
 
@@ -284,7 +284,6 @@ class Operation(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["merchant", "-id"], name="operation_newest"),
             models.Index(fields=["merchant", "card", "-id"], name="operation_of_card"),
             models.Index(
                 fields=["priority", "id"], condition=Q(state=OperationState.WAITING), name="operation_waiting"
@@ -318,8 +317,8 @@ class Operation(models.Model):
 class Exchange(models.Model):
     """One call made for an operation, answered or not: redacted evidence, with its timing. Never changed."""
 
-    merchant = models.ForeignKey(Merchant, on_delete=models.DO_NOTHING)
-    operation = models.ForeignKey(Operation, on_delete=models.DO_NOTHING)
+    merchant = models.ForeignKey(Merchant, on_delete=models.DO_NOTHING, db_index=False)
+    operation = models.ForeignKey(Operation, on_delete=models.DO_NOTHING, db_index=False)
     purpose = models.CharField(max_length=10, help_text="before, call or check.")
     attempt = models.PositiveSmallIntegerField()
     at = models.DateTimeField()

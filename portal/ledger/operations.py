@@ -219,7 +219,8 @@ def withdraw(operation: Operation, *, member: Member) -> bool:
 # ---- A worker claims the next one -----------------------------------------------------------------------------
 # Which connections are full is found from what runs and what has just begun, both few however many merchants there are;
 # the walk down the queue then costs a look into that short list for each row that waits behind a full one. The order on
-# a card is kept: nothing overtakes there.
+# a card is kept: nothing overtakes there. OFFSET 0 has the database look up the card of the row at hand; otherwise,
+# before it has counted a fresh queue, it reads the whole of it for each claim.
 _CANDIDATE = """
 WITH full_up AS MATERIALIZED (
     SELECT r.connection_id FROM ledger_operation r JOIN merchants_connection c ON c.id = r.connection_id
@@ -229,38 +230,39 @@ WITH full_up AS MATERIALIZED (
     WHERE b.begun_at > statement_timestamp() - interval '1 second'
     GROUP BY b.connection_id, c.per_second HAVING count(*) >= c.per_second
 )
-SELECT o.id, o.connection_id FROM ledger_operation o JOIN merchants_connection c ON c.id = o.connection_id
+SELECT o.id FROM ledger_operation o JOIN merchants_connection c ON c.id = o.connection_id
 WHERE o.state = 'waiting' AND (o.next_attempt_at IS NULL OR o.next_attempt_at <= statement_timestamp())
   AND c.paused_at IS NULL AND (c.held_until IS NULL OR c.held_until <= statement_timestamp())
-  AND o.connection_id NOT IN (SELECT connection_id FROM full_up)
+  AND o.connection_id NOT IN (SELECT connection_id FROM full_up) AND (%(only)s IS NULL OR o.id = %(only)s)
   AND NOT EXISTS (
     SELECT FROM ledger_operation f WHERE f.connection_id = o.connection_id AND f.in_flight_key = o.in_flight_key
-    AND (f.state IN ('running', 'checking', 'needs_person') OR (f.state = 'waiting' AND f.id < o.id)))
+    AND f.state IN ('running', 'checking', 'needs_person') OFFSET 0)
+  AND NOT EXISTS (
+    SELECT FROM ledger_operation f WHERE f.connection_id = o.connection_id AND f.in_flight_key = o.in_flight_key
+    AND f.state = 'waiting' AND f.id < o.id OFFSET 0)
 ORDER BY o.priority, o.id LIMIT 1
 """
-# Under the connection's lock nobody else begins at it, so the limits are exact. A reading of an earlier
-# attempt is forgotten: it must never be taken for the one before this.
-_CLAIM = """
-UPDATE ledger_operation o
+# A reading of an earlier attempt is forgotten: it must never be taken for the one before this.
+_CLAIM = f"""
+UPDATE ledger_operation
 SET state = 'running', attempt = attempt + 1, begun_at = statement_timestamp(), next_attempt_at = NULL,
-    lease_until = statement_timestamp() + make_interval(secs => %s),
+    lease_until = statement_timestamp() + make_interval(secs => %(lease)s),
     before_minor = NULL, before_points = NULL, before_at = NULL
-FROM merchants_connection c
-WHERE o.id = %s AND o.state = 'waiting' AND c.id = o.connection_id
-  AND (SELECT count(*) FROM ledger_operation r WHERE r.connection_id = c.id AND r.state = 'running') < c.concurrency
-  AND (SELECT count(*) FROM ledger_operation b
-       WHERE b.connection_id = c.id AND b.begun_at > statement_timestamp() - interval '1 second') < c.per_second
-  AND NOT EXISTS (
-    SELECT FROM ledger_operation f WHERE f.connection_id = o.connection_id AND f.in_flight_key = o.in_flight_key
-    AND f.state IN ('running', 'checking', 'needs_person'))
+WHERE id = ({_CANDIDATE}) AND state = 'waiting' RETURNING id
 """
+# One claim at a time, so that limits and order are exact. The lock's transaction waits for nobody: both statements go
+# to the database in one message, which makes them one transaction there, and it does not wait for the disk. A claim
+# that a crash of the database forgets has sent nothing yet, because `_may_send` commits to the disk, and this with it,
+# before the first byte leaves.
 _CLAIM_LOCK = 7421  # any number; it names this use of advisory locks
+_ALONE = f"SELECT set_config('synchronous_commit', 'off', true), pg_advisory_xact_lock({_CLAIM_LOCK})"
 
 
 def work() -> bool:
     """Claim the operation that is due first and bring it as far as it goes. False where nothing can be begun."""
     with tenancy.every_merchant("a worker claims the operation that is due first"):
         operation = _claim()
+        calls.give_back_database()  # before the context ends, so that nothing more is said on this connection
     if operation is None:
         return False
     with tenancy.merchant(operation.merchant_id):
@@ -274,31 +276,18 @@ def work_on(operation: Operation) -> bool:
     For the demo's history, which must not touch anybody else's with its clock.
     """
     with tenancy.merchant(operation.merchant_id):
-        with transaction.atomic():
-            claimed = _begin(operation.pk, operation.connection_id)
-        if claimed is None:
-            return False
-        _run(claimed)
-    return True
+        claimed = _claim(only=operation.pk)
+        if claimed is not None:
+            _run(claimed)
+    return claimed is not None
 
 
-def _claim() -> Operation | None:
-    for _ in range(5):  # another worker may be faster; then the next candidate is looked for
-        with transaction.atomic(), database.cursor() as cursor:
-            cursor.execute(_CANDIDATE)
-            candidate = cursor.fetchone()
-            if candidate is None:
-                return None
-            if claimed := _begin(*candidate):
-                return claimed
-    return None
-
-
-def _begin(operation_id: int, connection_id: int) -> Operation | None:
+def _claim(*, only: int | None = None) -> Operation | None:
     with database.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_CLAIM_LOCK, connection_id])
-        cursor.execute(_CLAIM, [settings.OPERATION_LEASE_SECONDS, operation_id])
-        return calls.with_everything(operation_id) if cursor.rowcount else None
+        cursor.execute(f"{_ALONE}; {_CLAIM}", {"only": only, "lease": settings.OPERATION_LEASE_SECONDS})
+        cursor.nextset()
+        claimed = cursor.fetchone()
+    return calls.with_everything(claimed[0]) if claimed else None
 
 
 # ---- One attempt ----------------------------------------------------------------------------------------------
@@ -324,7 +313,8 @@ def _run(operation: Operation) -> None:
         _store_failure(caller, failure)
     else:
         _store_receipt(caller, receipt)
-        _refresh_card(caller)
+        if operation.priority == 0:  # nobody waits for the new balance of a file's row
+            _refresh_card(caller)
 
 
 @operation_writer.writes

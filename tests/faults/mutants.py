@@ -58,7 +58,7 @@ def _call_before_the_claim() -> None:
 
     def work() -> bool:
         with tenancy.every_merchant("a mutant picks an operation"), connection.cursor() as cursor:
-            cursor.execute(operations._CANDIDATE)
+            cursor.execute(operations._CANDIDATE, {"only": None})
             candidate = cursor.fetchone()
             if candidate is None:
                 return False
@@ -77,7 +77,7 @@ def _call_before_the_claim() -> None:
 
     def _claim(operation_id: int) -> None:
         with connection.cursor() as cursor:
-            cursor.execute(operations._CLAIM, [10, operation_id])
+            cursor.execute(operations._CLAIM, {"only": operation_id, "lease": 10})
 
     operations.work = work
 

@@ -222,7 +222,7 @@ class Story(RuleBasedStateMachine):
 
     def _next(self) -> Operation | None:
         with database.cursor() as cursor:
-            cursor.execute(operations._CANDIDATE)
+            cursor.execute(operations._CANDIDATE, {"only": None})
             found = cursor.fetchone()
         return Operation.objects.get(pk=found[0]) if found else None
 
