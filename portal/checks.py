@@ -20,6 +20,9 @@ def refuse_unsafe_web() -> None:
         raise ImproperlyConfigured(
             "This web process was given MAIL_PASSWORD. Only workers speak to the mail server: give it to them only."
         )
+    from portal.merchants import web_vault
+
+    web_vault.check_keys()
     _refuse_wrong_keys()
     _refuse_powerful_role()
 
@@ -28,6 +31,11 @@ def refuse_unsafe_worker() -> None:
     """Raise ImproperlyConfigured where a worker could not open secrets, or could read over the policies."""
     from portal.merchants import vault
 
+    if settings.SIGN_IN_KEYS:
+        raise ImproperlyConfigured(
+            "This worker was given SIGN_IN_KEYS, which open people's sessions and second factors: give them to web"
+            " processes only."
+        )
     if settings.OPENING_KEYS is None:
         raise ImproperlyConfigured(
             "This worker has no OPENING_KEYS, so it could not use any connection. Give it the private key ring."

@@ -6,6 +6,7 @@ docs/operations.md lists them for an installation on servers.
 
 import os
 import re
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -151,11 +152,13 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "portal.merchants.sessions.watch",
     "portal.languages.of_the_person",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "portal.merchants.second_factor.of_administrators",
 ]
 
 TEMPLATES = [
@@ -189,6 +192,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Limits on signing in must hold over every web process, so the cache lives where they all look: in the database.
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cache"}}
 SEALING_KEYS = Path(env_text("SEALING_KEYS"))
+# Web only: seals sessions and the seeds of second factors. Several, by commas: the first seals, all open.
+SIGN_IN_KEYS = os.environ.get("SIGN_IN_KEYS", "")
 OPENING_KEYS = Path(os.environ["OPENING_KEYS"]) if os.environ.get("OPENING_KEYS") else None
 
 # ---- People ---------------------------------------------------------------------------------------------------
@@ -232,10 +237,32 @@ ACCOUNT_RATE_LIMITS = {
     "reset_password": "10/10m/ip,3/10m/key",
     "confirm_email": "1/10s/key",
 }
-EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"  # the outbox takes its place
+# The second factor; each key asks for a PIN, a finger or a face, so that a stolen one opens nothing.
+MFA_ADAPTER = "portal.merchants.second_factor.Adapter"
+MFA_FORMS = {
+    "authenticate": "portal.merchants.second_factor.CodeForm",
+    "reauthenticate": "portal.merchants.second_factor.CodeAgainForm",
+    "login_webauthn": "portal.merchants.second_factor.SignInKeyForm",
+    "authenticate_webauthn": "portal.merchants.second_factor.KeyForm",
+    "reauthenticate_webauthn": "portal.merchants.second_factor.KeyAgainForm",
+    "add_webauthn": "portal.merchants.second_factor.NewKeyForm",
+}
+MFA_SUPPORTED_TYPES = ["webauthn", "totp", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_WEBAUTHN_USER_VERIFICATION = "required"
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS  # http://localhost, which browsers take for safe
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+MFA_TOTP_ISSUER = "Tillside"
+MFA_TOTP_TOLERANCE = 1  # steps of 30 s: telephones' clocks are not exact
+MFA_TRUST_ENABLED = True
+MFA_TRUST_COOKIE_AGE = timedelta(days=1)
+MFA_TRUST_COOKIE_NAME = "__Host-factor" if HTTPS else "tillside_factor"
+JUST_NOW_SECONDS = 60
+# Failures over all accounts in five minutes; past it, signing in by password is closed until they are fewer.
+SIGN_IN_FAILURES = env_count("SIGN_IN_FAILURES", 1000, least=1)
 # What allauth has no limit for: failures over all accounts, and mail that strangers have sent. Ours: accounts.py.
 SIGN_IN_LIMITS = {
-    "everywhere": "1000/5m/key",
+    "everywhere": f"{SIGN_IN_FAILURES}/5m/key",
     "mail_to_one": "10/h/key",
     "mail_to_all": "2000/h/key",
     "found": "10/h/user",
@@ -243,7 +270,8 @@ SIGN_IN_LIMITS = {
 
 # In the session and nowhere else: a cookie of its own would carry one cashier's messages to the next.
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
-SESSION_ENGINE = "django.contrib.sessions.backends.db"
+SESSION_ENGINE = "portal.merchants.session_store"
+SESSION_LASTS_SECONDS = 12 * 3600  # whoever works, and however much
 SESSION_COOKIE_AGE = 30 * 60  # idle: a till left alone for half an hour is locked
 SESSION_SAVE_EVERY_REQUEST = True  # otherwise the half hour would count from signing in
 SESSION_COOKIE_HTTPONLY = True

@@ -1,6 +1,11 @@
 """Every address. A merchant's pages stand below /m/ and its slug; `@member` takes the slug from there."""
 
 from allauth.account import views as account
+from allauth.mfa.base import views as factor
+from allauth.mfa.recovery_codes import views as codes
+from allauth.mfa.totp import views as app
+from allauth.mfa.webauthn import views as passkeys
+from django.contrib.auth.decorators import login_required
 from django.urls import path
 
 from portal.desk import health, lock
@@ -27,7 +32,24 @@ urlpatterns = [
     path("accounts/reset/code/", account.confirm_password_reset_code, name="account_confirm_password_reset_code"),
     path("accounts/reset/password/", account.complete_password_reset, name="account_complete_password_reset"),
     path("accounts/reset/done/", account.password_reset_from_key_done, name="account_password_reset_completed"),
+    path("accounts/second-factor/", account_pages.to_account, name="mfa_index"),
+    path("accounts/second-factor/enter/", factor.authenticate, name="mfa_authenticate"),
+    path("accounts/second-factor/prove/", factor.reauthenticate, name="mfa_reauthenticate"),
+    path("accounts/second-factor/app/", login_required(app.activate_totp), name="mfa_activate_totp"),
+    path("accounts/second-factor/app/remove/", account_pages.remove_app, name="mfa_deactivate_totp"),
+    path("accounts/second-factor/codes/", account_pages.recovery_codes, name="mfa_view_recovery_codes"),
+    path(
+        "accounts/second-factor/codes/new/",
+        login_required(codes.generate_recovery_codes),
+        name="mfa_generate_recovery_codes",
+    ),
+    path("accounts/passkeys/", account_pages.to_account, name="mfa_list_webauthn"),
+    path("accounts/passkeys/add/", login_required(passkeys.add_webauthn), name="mfa_add_webauthn"),
+    path("accounts/passkeys/enter/", passkeys.login_webauthn, name="mfa_login_webauthn"),
+    path("accounts/passkeys/prove/", passkeys.reauthenticate_webauthn, name="mfa_reauthenticate_webauthn"),
+    path("accounts/passkeys/<int:pk>/remove/", account_pages.remove_passkey, name="mfa_remove_webauthn"),
     path("account/", account_pages.account, name="account"),
+    path("account/end-sessions/", account_pages.end_sessions, name="end_sessions"),
     path("merchants/", merchants.choose, name="choose"),
     # Without a merchant: the till's own cookie says whose it is.
     path("till/", lock.lock_page, name="lock"),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from allauth.mfa.models import Authenticator
 from django.test import RequestFactory
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
@@ -18,7 +19,7 @@ from portal.connectors import PROVIDERS
 from portal.ledger import balances, cards, operations
 from portal.ledger.models import Card, Inquiry, Operation, operation_writer
 from portal.merchants import connections, tills
-from portal.merchants.models import Connection, Member, Merchant, Store, Till
+from portal.merchants.models import Connection, Member, Merchant, Person, Store, Till
 from portal.merchants.roles import Permission
 from portal.money import Money
 
@@ -44,6 +45,13 @@ class Shop:
         connections.seal_secrets(made, {"client_secret": "secret", "token": "token"})
         made.save()
         return made
+
+    @cached_property
+    def passkey(self) -> Authenticator:
+        """Of somebody else again, and of no device."""
+        other = Person.objects.create_user(f"keys@{self.merchant.slug}.example", name=f"Keys of {self.merchant.name}")
+        data = {"name": f"Passkey of {self.merchant.name}", "credential": {}}
+        return Authenticator.objects.create(user=other, type=Authenticator.Type.WEBAUTHN, data=data)
 
     @cached_property
     def card(self) -> Card:
@@ -96,6 +104,7 @@ SAMPLES: dict[str, Sample] = {
     # merchants
     "resume_connection": lambda shop: shop.connection.key,
     "end_till": lambda shop: shop.till.key,
+    "mfa_remove_webauthn": lambda shop: shop.passkey.pk,
     # ledger
     "look_up": lambda shop: shop.look_up.key,
     "card": lambda shop: shop.card.key,
@@ -133,6 +142,19 @@ ELSEWHERE: dict[str, str] = {
     "account_email": SIGNED_IN,
     "account_change_password": SIGNED_IN,
     "account": SIGNED_IN,
+    "end_sessions": SIGNED_IN,
+    "mfa_index": SIGNED_IN,
+    "mfa_list_webauthn": SIGNED_IN,
+    "mfa_authenticate": EVERYBODY,
+    "mfa_login_webauthn": EVERYBODY,
+    "mfa_reauthenticate": SIGNED_IN,
+    "mfa_reauthenticate_webauthn": SIGNED_IN,
+    "mfa_activate_totp": SIGNED_IN,
+    "mfa_deactivate_totp": SIGNED_IN,
+    "mfa_view_recovery_codes": SIGNED_IN,
+    "mfa_generate_recovery_codes": SIGNED_IN,
+    "mfa_add_webauthn": SIGNED_IN,
+    "mfa_remove_webauthn": SIGNED_IN,
     # tills: a browser that is none goes to the start
     "lock": EVERYBODY,
     "lock_now": EVERYBODY,

@@ -176,6 +176,15 @@ def connection(arrange: Arrange, jung: Any, sandbox: Sandbox) -> Any:
         return make_connection(jung, api_key=sandbox.credentials("cardinquiry")["api_key"])
 
 
+def typed_just_now(client: Client, person: Any, *, with_factor: bool = False) -> None:
+    """Make the session say that the person proved a moment ago who they are, by password or by second factor too."""
+    session = client.session
+    methods = ["password", "mfa"] if with_factor else ["password"]
+    session["account_authentication_methods"] = [{"method": method, "at": time.time()} for method in methods]
+    session["account_authentication_methods_user"] = str(person.pk)
+    session.save()
+
+
 SignIn = Callable[[Any], Client]
 
 
@@ -186,10 +195,7 @@ def signed_in() -> SignIn:
     def sign_in(person: Any) -> Client:
         client = Client(HTTP_HOST="localhost")
         client.force_login(person)
-        session = client.session
-        session["account_authentication_methods"] = [{"method": "password", "at": time.time()}]
-        session["account_authentication_methods_user"] = str(person.pk)
-        session.save()
+        typed_just_now(client, person)
         return client
 
     return sign_in
@@ -239,11 +245,14 @@ def staff(arrange: Arrange, jung_shop: Any) -> Any:
 @pytest.fixture
 def strangers(arrange: Arrange, kauri_shop: Any) -> Any:
     """Signed in, and no member of Jung's."""
+    from allauth.mfa.models import Authenticator
+
     from portal.merchants.models import Person
     from tests.crawling import Visitor
 
     with arrange():
         admin = make_person("Administrator")
+        Authenticator.objects.create(user=admin, type=Authenticator.Type.TOTP, data={"secret": ""})
         Person.objects.filter(pk=admin.pk).update(is_staff=True, is_superuser=True)
         return [
             Visitor("owner of Kauri", kauri_shop.owner.person),

@@ -11,6 +11,7 @@ from django.test import Client
 
 from portal.merchants.models import Person
 from tests.addresses import Shop, addresses
+from tests.conftest import typed_just_now
 
 ADDRESSES = addresses()
 STAFF = [each for each in ADDRESSES if each.below_merchant]
@@ -37,6 +38,7 @@ class Visitor:
         self.browser = Client(HTTP_HOST="localhost")
         if person is not None:
             self.browser.force_login(person)
+            typed_just_now(self.browser, person, with_factor=True)
         self._cookies = self.browser.cookies.output(header="", sep="")
 
     def asks(self, method: str, path: str, data: Any = None, **more: Any) -> Answer:

@@ -41,6 +41,7 @@ def pytest_load_initial_conftests(args: list[str]) -> None:
         DATABASE_OWNER_URL=owner_url,
         CELERY_BROKER_URL=services.local_broker(VAR),
         SECRET_KEY="tests",
+        SIGN_IN_KEYS="dGVzdHMgbWF5IGtub3cgdGhpcyBrZXksIHRoZXkgZG8=",
         PUBLIC_URL="http://localhost:8000",
         SEALING_KEYS=str(VAR / "keyring" / "sealing.json"),
         OPENING_KEYS=str(VAR / "keyring" / "opening.json"),

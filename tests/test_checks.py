@@ -14,7 +14,8 @@ PROCESSES = {
 
 def start(process: str, **changes: str | None) -> str:
     """What the process says when it is started with these changes to a good environment; it must refuse at once."""
-    env = {**os.environ, **{name: value for name, value in changes.items() if value is not None}}
+    kept = os.environ if process == "web" else {key: it for key, it in os.environ.items() if key != "SIGN_IN_KEYS"}
+    env = {**kept, **{name: value for name, value in changes.items() if value is not None}}
     for name in (name for name, value in changes.items() if value is None):
         env.pop(name, None)
     ended = subprocess.run(PROCESSES[process], env=env, capture_output=True, text=True, timeout=60, check=False)
@@ -27,6 +28,9 @@ def start(process: str, **changes: str | None) -> str:
     [
         ("web", {}, "Web processes may seal secrets, never open them"),
         ("worker", {"OPENING_KEYS": None}, "This worker has no OPENING_KEYS"),
+        ("web", {"OPENING_KEYS": None, "SIGN_IN_KEYS": None}, "SIGN_IN_KEYS is not set"),
+        ("web", {"OPENING_KEYS": None, "SIGN_IN_KEYS": "canary"}, "Each of SIGN_IN_KEYS must be 32 bytes in base64"),
+        ("worker", {"SIGN_IN_KEYS": "canary"}, "This worker was given SIGN_IN_KEYS"),
         ("worker", {"MAIL_HOST": None}, "This worker has no MAIL_HOST"),
         (
             "web",

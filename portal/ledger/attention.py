@@ -21,7 +21,7 @@ from portal.ledger import attention_words as words
 from portal.ledger import operations
 from portal.ledger.attention_forms import DID_NOT, HAPPENED, DecisionForm
 from portal.ledger.models import Exchange, Operation, OperationState, Pulse
-from portal.merchants import audit
+from portal.merchants import accounts, audit
 from portal.merchants.access import StaffRequest, member
 from portal.merchants.models import AuditEntry
 from portal.merchants.roles import Permission, may, who_can
@@ -142,6 +142,7 @@ def case(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
     if not form.is_valid():
         return _show(request, row, form, status=422)
     if "confirmed" in request.POST:
+        accounts.require_recent_proof(request)
         return _decide(request, row, form)
     return _show(request, row, form, confirming="back" not in request.POST)
 

@@ -21,6 +21,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from portal.merchants import second_factor, sessions
 from portal.merchants.fields import NameField
 from portal.merchants.models import Person
 from portal.middleware import client_address
@@ -72,6 +73,10 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth has no ty
             raise self.validation_error("too_many_login_attempts")
         super().pre_authenticate(request, **credentials)
 
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        # allauth puts the Host before it, whose port anybody may choose: each would be a fresh counter.
+        return str(credentials.get("email", "")).lower()
+
     def _rollback_login_failed_rl_usage(self) -> None:
         # Called when the password was right: what is counted is failures.
         super()._rollback_login_failed_rl_usage()
@@ -88,6 +93,20 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth has no ty
         # Our own address, whatever Host the request carried.
         links = {name: settings.PUBLIC_URL + reverse(place) for name, place in _LINKS.items()}
         super().send_mail(template_prefix, email, context | {"public_url": settings.PUBLIC_URL, **links})
+
+    def get_login_stages(self) -> list[str]:
+        # Whether a browser is remembered is our rule, not a question.
+        stages: list[str] = super().get_login_stages()
+        return [stage for stage in stages if stage != "allauth.mfa.stages.TrustStage"]
+
+    def post_login(self, request: HttpRequest, user: Person, **how: Any) -> HttpResponse:
+        response: HttpResponse = super().post_login(request, user, **how)
+        second_factor.remember_browser(request, user, response)
+        return response
+
+    def logout(self, request: HttpRequest) -> None:
+        sessions.end_this(request)
+        super().logout(request)
 
     def is_reauthentication_required(self, app: str = "") -> bool:
         """allauth's own pages follow the same rule as ours: a password typed at signing in counts too."""

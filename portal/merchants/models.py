@@ -8,6 +8,7 @@ from django.contrib.auth.models import PermissionsMixin
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
 from portal.merchants.roles import Role
@@ -41,6 +42,7 @@ class Person(AbstractBaseUser, PermissionsMixin):
         max_length=10, blank=True, help_text="Chosen for all pages and mails; empty: whatever the browser asks for."
     )
     joined_at = models.DateTimeField(auto_now_add=True)
+    sessions_ended = models.PositiveIntegerField(default=0, help_text="Counting it up ends every session.")
 
     objects: ClassVar[PersonManager] = PersonManager()
 
@@ -53,6 +55,27 @@ class Person(AbstractBaseUser, PermissionsMixin):
 
     def __str__(self) -> str:
         return self.name
+
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        """What Django signs each session of this person with; a session signed otherwise is over."""
+        salt = "portal.merchants.models.Person.sessions"
+        return salted_hmac(
+            salt, f"{self.sessions_ended}:{self.password}", secret=secret, algorithm="sha256"
+        ).hexdigest()
+
+
+class BrowserSession(models.Model):
+    """One browser in which a person is signed in, or lately was. Written by sessions.py."""
+
+    person = models.ForeignKey(Person, on_delete=models.CASCADE)
+    session_key = models.CharField(max_length=40)
+    begun_at = models.DateTimeField(auto_now_add=True)
+    seen_at = models.DateTimeField(auto_now_add=True)
+    address = models.GenericIPAddressField(null=True)
+    browser = models.CharField(max_length=200, blank=True, help_text="Its User-Agent.")
+
+    class Meta:
+        indexes = [models.Index(fields=["person", "-seen_at"], name="sessions_of_person")]
 
 
 class Merchant(models.Model):

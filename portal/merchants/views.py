@@ -15,9 +15,9 @@ from django.views.decorators.http import require_POST, require_safe
 
 from portal import formats
 from portal.connectors import PROVIDERS
-from portal.merchants import access, connections, tills
+from portal.merchants import access, connections, second_factor, tills
 from portal.merchants.access import StaffRequest, member
-from portal.merchants.models import Connection, Member, Person
+from portal.merchants.models import Connection, Environment, Member, Person
 from portal.merchants.roles import Permission, may
 
 
@@ -110,6 +110,10 @@ def resume_connection(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
     connection = request.merchant.connection_set.filter(key=key).first()
     if connection is None:
         raise Http404
+    if connection.environment == Environment.LIVE:
+        why = _("A live connection moves real money: it is resumed by somebody with a second factor.")
+        if (first := second_factor.required_before(request, why)) is not None:
+            return first
     if connections.resume(connection, person=request.person, request=request):
         messages.success(request, _("%(name)s is asked again.") % {"name": connection.name})
     return redirect("settings", request.merchant.slug)

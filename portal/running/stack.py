@@ -4,6 +4,7 @@ Knows what is started, in which order, with which secrets, and how each is watch
 person at the terminal reads is in portal/run.py.
 """
 
+import base64
 import http.client
 import json
 import os
@@ -25,9 +26,11 @@ STOP_SECONDS = 10  # for a call to a provider under way; past this, its lease ta
 # Who is given which secret, beside the settings that are none. Beat asks for nothing but the sweeps.
 _PLAIN = {"SECRET_KEY", "DATABASE_URL", "CELERY_BROKER_URL", "SEALING_KEYS"}
 _OWNER, _OPENING, _MAIL = {"DATABASE_OWNER_URL"}, {"OPENING_KEYS"}, {"MAIL_USER", "MAIL_PASSWORD"}
-_SETTINGS = _PLAIN | _OWNER | _OPENING | _MAIL | {"PUBLIC_URL", "SANDBOX_URL", "VAR", "DEMO"}
+_SIGN_IN = {"SIGN_IN_KEYS"}
+_SETTINGS = _PLAIN | _OWNER | _OPENING | _MAIL | _SIGN_IN | {"PUBLIC_URL", "SANDBOX_URL", "VAR", "DEMO"}
 _SETTINGS |= {"MAIL_HOST", "MAIL_PORT", "MAIL_TLS"}
 _GIVEN = {
+    "web": _PLAIN | _SIGN_IN,
     "worker": _PLAIN | _OPENING | _MAIL,
     "bulk": _PLAIN | _OPENING | _MAIL,
     "manage": _PLAIN | _OWNER,
@@ -204,7 +207,7 @@ class Stack:
             self.env["CELERY_BROKER_URL"] = services.local_broker(self.var)
         keyring = self.var / "keyring"
         made = {
-            "SECRET_KEY": self._secret_key(),
+            **self._secrets(),
             "SEALING_KEYS": str(keyring / "sealing.json"),
             "OPENING_KEYS": str(keyring / "opening.json"),
             "PUBLIC_URL": self.url,
@@ -217,14 +220,21 @@ class Stack:
         self.env = {**made, **self.env, **ours}
 
     def _environment(self, name: str) -> dict[str, str]:
-        withheld = (_PLAIN | _OWNER | _OPENING | _MAIL) - _GIVEN.get(name, _PLAIN)
+        withheld = (_PLAIN | _OWNER | _OPENING | _MAIL | _SIGN_IN) - _GIVEN.get(name, _PLAIN)
         return {key: value for key, value in self.env.items() if key not in withheld}
 
-    def _secret_key(self) -> str:
+    def _secrets(self) -> dict[str, str]:
+        """Made once and kept; what an older version did not have yet is added."""
         file = self.var / "secrets.json"
-        if not file.exists():
-            services.write_private(file, json.dumps({"SECRET_KEY": secrets.token_urlsafe(50)}))
-        return str(json.loads(file.read_text())["SECRET_KEY"])
+        kept: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
+        made = {
+            "SECRET_KEY": secrets.token_urlsafe(50),
+            "SIGN_IN_KEYS": base64.b64encode(secrets.token_bytes(32)).decode(),
+        }
+        if made.keys() - kept.keys():
+            kept = made | kept
+            services.write_private(file, json.dumps(kept))
+        return kept
 
     def _make_history(self) -> None:
         """What the demo's merchant did last month, made while people look around; nothing waits for it. It does the

@@ -172,6 +172,13 @@ for (const hint of document.querySelectorAll("[data-browser-zone]")) {
   if (zones && [...zones.children].some((zone) => zone.value === hint.value)) zones.parentElement.value = hint.value;
 }
 
+// ---- Passkeys: what the device did not do is said beside the button
+
+document.addEventListener("allauth.error", (event) => {
+  event.preventDefault();
+  for (const words of document.querySelectorAll("[data-key-failed]")) words.hidden = false;
+});
+
 // ---- Menus
 
 function closeMenus(giveFocusBack) {

@@ -5,6 +5,7 @@ import inspect
 import re
 import textwrap
 import threading
+import time
 import uuid
 from datetime import timedelta
 
@@ -147,6 +148,7 @@ def test_more_rows_cost_no_more_queries(till, manager):
         return len(caught)
 
     one = leave_unclear(till, number=PLAIN[0])
+    manager.get(QUEUE)  # a session's first page puts it on the list of sessions
     few = queries(QUEUE)
     for number in PLAIN[1:6]:
         leave_unclear(till, number=number)
@@ -574,3 +576,18 @@ def test_two_managers_at_the_same_moment_end_it_once(till_for_good, signed_in):
         assert sorted(answers) == [QUEUE, page_of(unclear)]
         assert unclear.state in (S.DONE, S.REFUSED)
         assert AuditEntry.objects.filter(verb="operation decided", subject=unclear.reference).count() == 1
+
+
+def test_a_session_left_open_decides_nothing_and_the_proof_leads_back_with_all_that_was_said(till, unclear, manager):
+    session = manager.session
+    session["account_authentication_methods"] = [{"method": "password", "at": time.time() - 6 * 60}]
+    session.save()
+    word = {"verdict": "happened", "reason": "Asked them on the phone.", "confirmed": ""}
+
+    asked = manager.post(page_of(unclear), word)
+    before = Operation.objects.get(pk=unclear.pk).state
+    manager.post("/accounts/prove/", {"password": "open sesame", "next": page_of(unclear)})
+
+    assert asked["Location"].startswith("/accounts/prove/?next=")
+    assert before == "needs_person"
+    assert Operation.objects.get(pk=unclear.pk).state == "done"
