@@ -78,7 +78,7 @@ def test_from_signing_up_to_the_first_balance(visitor):
 
     visitor.looks_up("6280390000000001")
 
-    visitor.sees("NZ$25.50", within=20)
+    visitor.sees("$25.50", within=20)
     visitor.has_no_sideways_scroll()
 
 

@@ -1,7 +1,11 @@
 """Opening a shop: what a country proposes, who owns it, and where its pages stand."""
 
+import uuid
+
 import pytest
 
+from portal.ledger import balances
+from portal.ledger.models import Inquiry
 from portal.merchants import countries, founding, practice, tenancy
 from portal.merchants.models import AuditEntry, Connection, Member, Merchant, Store
 
@@ -222,3 +226,23 @@ def test_founding_sees_no_other_merchants_rows(mallory, jung, monkeypatch):
     shop = founding.found(founder=mallory, **{k: v for k, v in BASICS.items() if k != "store"})
 
     assert seen == [tenancy.Context(merchant=shop.pk)]
+
+
+def test_a_new_shop_reads_its_first_balance_at_the_practice_provider(mallory, signed_in, sandbox, arrange):
+    client = signed_in(mallory)
+    desk = client.post("/merchants/found/", BASICS | {"currency": "NZD", "country": "NZ"})["Location"]
+    with arrange():
+        shop = Merchant.objects.get()
+    practice.connect(shop.pk)
+    with arrange():
+        cardinquiry = Connection.objects.get(merchant=shop, provider="cardinquiry")
+
+    page = client.post(
+        f"{desk}scan/",
+        {"key": str(uuid.uuid4()), "connection": str(cardinquiry.key), "number": "6280390000000001"},
+    )["Location"]
+    client.post(page, {"pin": "1234"})
+    with arrange():
+        balances.answer(Inquiry.objects.get().pk)
+
+    assert "$25.50" in client.get(page).text
