@@ -10,7 +10,7 @@ from django.urls import path
 
 from portal.desk import health, lock
 from portal.desk import views as desk
-from portal.ledger import attention, pages, till
+from portal.ledger import attention, pages, shift_pages, till
 from portal.ledger import views as ledger
 from portal.merchants import account_pages, founding_pages, till_pages
 from portal.merchants import views as merchants
@@ -69,6 +69,11 @@ urlpatterns = [
     path("m/<slug:merchant>/operations/<uuid:key>/evidence/", pages.evidence, name="evidence"),
     path("m/<slug:merchant>/attention/", attention.queue, name="attention"),
     path("m/<slug:merchant>/attention/<uuid:key>/", attention.case, name="attention_case"),
+    path("m/<slug:merchant>/shift/", shift_pages.shift, name="shift"),
+    path("m/<slug:merchant>/shift/start/", shift_pages.start, name="start_shift"),
+    path("m/<slug:merchant>/shift/end/", shift_pages.end, name="end_shift"),
+    path("m/<slug:merchant>/shifts/", shift_pages.listed, name="shifts"),
+    path("m/<slug:merchant>/shifts/<uuid:key>/", shift_pages.report, name="shift_report"),
     path("m/<slug:merchant>/pin/", till_pages.pin, name="pin"),
     path("m/<slug:merchant>/settings/", merchants.settings_page, name="settings"),
     path("m/<slug:merchant>/settings/tills/", till_pages.tills_page, name="tills"),

@@ -16,8 +16,8 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from portal.connectors import PROVIDERS
-from portal.ledger import balances, cards, operations
-from portal.ledger.models import Card, Inquiry, Operation, operation_writer
+from portal.ledger import balances, cards, operations, shifts
+from portal.ledger.models import Card, Inquiry, Operation, Shift, operation_writer
 from portal.merchants import connections, tills
 from portal.merchants.models import Connection, Member, Merchant, Person, Store, Till
 from portal.merchants.roles import Permission
@@ -83,6 +83,10 @@ class Shop:
         )
         return made
 
+    @cached_property
+    def shift(self) -> Shift:
+        return shifts.start(self.owner, self.till, request=RequestFactory().get("/"))
+
     def _pays(self, card: Card, **through: dict[str, object]) -> Operation:
         """A payment taken through these states, as no code of ours would."""
         wish = operations.Wish(verb="pay", card=card, amount=Money(1000, self.merchant.currency))
@@ -106,6 +110,7 @@ SAMPLES: dict[str, Sample] = {
     "end_till": lambda shop: shop.till.key,
     "mfa_remove_webauthn": lambda shop: shop.passkey.pk,
     # ledger
+    "shift_report": lambda shop: shop.shift.key,
     "look_up": lambda shop: shop.look_up.key,
     "card": lambda shop: shop.card.key,
     "ask_again": lambda shop: shop.card.key,

@@ -12,12 +12,13 @@ from django.db import models, transaction
 from django.utils.translation import gettext as _
 from psycopg import sql
 
-from portal.merchants import accounts, practice, tenancy
+from portal.merchants import accounts, pins, practice, tenancy
 from portal.merchants.models import AuditEntry, Member, Merchant, Person, Store
-from portal.merchants.roles import Role
+from portal.merchants.roles import Permission, Role, may
 
 # Made-up people on made-up data; in an installation that is not a demo none of them exists.
 PASSWORD = "look-around-2026"
+PIN = "3951"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +110,9 @@ def _load_merchant(made_up: DemoMerchant, credentials: Mapping[str, Mapping[str,
     for name, address in made_up.stores.items():
         Store.objects.get_or_create(merchant=merchant, name=name, defaults={"address": address})
     for role, name in made_up.people.items():
-        Member.objects.get_or_create(merchant=merchant, person=_person(name), defaults={"role": role})
+        member, is_new = Member.objects.get_or_create(merchant=merchant, person=_person(name), defaults={"role": role})
+        if is_new and may(role, Permission.CHOOSE_PIN):
+            pins.choose(member, PIN, request=None)
     practice.add(merchant, credentials)
 
 
@@ -186,4 +189,5 @@ def first_steps() -> list[str]:
         _("Type the card 6280390000000001 into the box on top and press Enter."),
         _("Type its password, 1234, and see the balance arrive."),
         _("Sign in as Milan, the manager, and say under Attention how a lost answer ended."),
+        _("As Milan, make this browser a till: Settings, Tills. Then be Alice: her PIN is 3951, as everybody’s here."),
     ]

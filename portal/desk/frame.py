@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from portal.desk import demo
-from portal.ledger import attention
+from portal.ledger import attention, shifts
 from portal.ledger.forms import ScanForm
 from portal.merchants import access
 from portal.merchants.access import StaffRequest
@@ -34,6 +34,7 @@ def staff(request: HttpRequest) -> dict[str, object]:
     }
     if inside.till is not None:
         frame["till"] = inside.till
+        frame["shift"] = shifts.running(inside.till, inside.person)
     elif may(member.role, Permission.CHOOSE_PIN):
         frame["pin_url"] = reverse("pin", args=[inside.merchant.slug])
     if not may(member.role, Permission.LOOK_UP_CARDS):
@@ -71,7 +72,7 @@ def blank_scan(request: StaffRequest, connections: list[Connection]) -> ScanForm
 
 
 # Pages that belong to a place in the rail without being it.
-_INSIDE = {"attention_case": "attention", "tills": "settings", "lock_after": "settings"}
+_INSIDE = {"attention_case": "attention", "tills": "settings", "lock_after": "settings", "shift": "desk"}
 
 
 def _rail(request: StaffRequest) -> list[dict[str, object]]:
@@ -95,8 +96,10 @@ def _rail(request: StaffRequest) -> list[dict[str, object]]:
 
 
 def signing_in(request: HttpRequest) -> dict[str, object]:
-    """In the demo the sign-in page lists who can sign in."""
+    """In the demo the sign-in page lists who can sign in, and the lock names everybody's PIN."""
     match = request.resolver_match
+    if settings.DEMO and match is not None and match.url_name == "lock":
+        return {"demo_pin": demo.PIN}
     if not settings.DEMO or match is None or match.url_name != "account_login":
         return {}
     return {"demo_logins": demo.logins(), "demo_password": demo.PASSWORD, "demo_try": demo.first_steps()}

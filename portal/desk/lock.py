@@ -4,10 +4,13 @@ import uuid
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST
 
-from portal.merchants import tills
+from portal.ledger import shifts
+from portal.merchants import tenancy, tills
 from portal.merchants.models import Member, Till
 from portal.middleware import current_request_id
 
@@ -29,9 +32,7 @@ def lock_page(request: HttpRequest) -> HttpResponse:
     member = tills.unlock(request, till, who=who, digits=request.POST.get("pin", "")[:LONGEST_ENTRY])
     if member is None:
         return _page(request, till, who, refused=True)
-    answer = HttpResponseRedirect(tills.back(request, till))
-    answer.status_code = 303
-    return answer
+    return HttpResponseRedirect(_first_place(request, till, member), status=303)
 
 
 @require_POST
@@ -59,6 +60,15 @@ def awake(request: HttpRequest) -> HttpResponse:
     else:
         is_open = tills.cashier(request, till) is not None
     return HttpResponse(status=204 if is_open else 409)
+
+
+def _first_place(request: HttpRequest, till: Till, member: Member) -> str:
+    """Where one was, or first of all to the tap that begins the day's shift."""
+    with tenancy.merchant(till.merchant_id), timezone.override(till.merchant.time_zone):
+        is_later = request.session.get("no_shift") == str(timezone.localdate())
+        if not is_later and shifts.is_first_today(till, member.person):
+            return reverse("shift", args=[till.merchant.slug])
+    return tills.back(request, till)
 
 
 def _page(request: HttpRequest, till: Till, who: uuid.UUID, *, refused: bool = False) -> HttpResponse:

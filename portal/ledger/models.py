@@ -11,11 +11,12 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from portal.merchants.models import Connection, Merchant, Person
+from portal.merchants.models import Connection, Merchant, Person, Till
 from portal.merchants.writers import Writer, WrittenRows
 
 inquiry_writer = Writer("portal.ledger.balances")
 operation_writer = Writer("portal.ledger.operations")
+shift_writer = Writer("portal.ledger.shifts")
 
 
 class State(models.TextChoices):
@@ -217,6 +218,9 @@ class Operation(models.Model):
     priority = models.PositiveSmallIntegerField(default=0, help_text="A person at the till is 0, a file 10.")
     asked_by = models.ForeignKey(Person, null=True, on_delete=models.DO_NOTHING, related_name="+", db_index=False)
     asked_at = models.DateTimeField()
+    till = models.ForeignKey(
+        Till, null=True, on_delete=models.DO_NOTHING, help_text="Where it was asked; it has a store."
+    )
 
     state = models.CharField(max_length=20, choices=OperationState.choices, default=OperationState.WAITING)
     attempt = models.PositiveSmallIntegerField(default=0)
@@ -299,6 +303,9 @@ class Operation(models.Model):
             models.Index(fields=["next_attempt_at"], condition=Q(state="checking"), name="operation_checking"),
             models.Index(fields=["merchant", "id"], condition=Q(state="needs_person"), name="operation_needs_person"),
             models.Index(fields=["merchant", "provider_reference"], name="operation_by_reference"),
+            models.Index(
+                fields=["merchant", "till", "asked_at"], condition=Q(till__isnull=False), name="operation_at_till"
+            ),
         ]
 
     def save(self, *args: Any, **kwargs: Any) -> None:
@@ -337,3 +344,44 @@ class Exchange(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["merchant", "id"], name="exchange_of_merchant")]
         indexes = [models.Index(fields=["merchant", "operation", "id"], name="exchange_of_operation")]
+
+
+class ShiftRows(WrittenRows["Shift"]):
+    """Shifts."""
+
+    writer = shift_writer
+
+
+class Shift(models.Model):
+    """A person's time at a till. Once it has ended nothing about it changes; its sums are read from the operations."""
+
+    merchant = models.ForeignKey(Merchant, on_delete=models.DO_NOTHING)
+    till = models.ForeignKey(Till, on_delete=models.DO_NOTHING)
+    person = models.ForeignKey(Person, on_delete=models.DO_NOTHING, related_name="+")
+    key = models.UUIDField(default=uuid.uuid4, editable=False)
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    note = models.CharField(max_length=500, blank=True, help_text="For whoever comes next.")
+
+    objects = ShiftRows.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["merchant", "id"], name="shift_of_merchant"),
+            models.UniqueConstraint(fields=["merchant", "key"], name="shift_key_once"),
+            models.UniqueConstraint(fields=["till", "person"], condition=Q(ended_at=None), name="shift_running_once"),
+            models.CheckConstraint(
+                condition=Q(ended_at=None) | Q(ended_at__gte=models.F("started_at")), name="shift_ends_after_it_starts"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["merchant", "-id"], name="shift_newest"),
+            models.Index(fields=["merchant", "till", "-ended_at"], name="shift_of_till"),
+        ]
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        shift_writer.require()
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        raise TypeError("A shift is never deleted.")

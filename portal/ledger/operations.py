@@ -30,7 +30,7 @@ from portal.ledger import calls, cards, clock, wake
 from portal.ledger.calls import Caller, Levels
 from portal.ledger.models import Card, Exchange, Operation, OperationState, operation_writer
 from portal.merchants import access, audit, connections, tenancy, vault
-from portal.merchants.models import Connection, Member
+from portal.merchants.models import Connection, Member, Till
 from portal.merchants.roles import Permission
 from portal.money import Money, Points
 
@@ -93,14 +93,16 @@ class Wish:
 
 
 # ---- Intake ---------------------------------------------------------------------------------------------------
-def request(*, member: Member, key: uuid.UUID, wish: Wish, priority: int = 0) -> Operation:
+def request(*, member: Member, key: uuid.UUID, wish: Wish, priority: int = 0, till: Till | None = None) -> Operation:
     """Take in a wish, once per key, and wake a worker. Returns the operation, or the one this key made before.
+    `till` is where it was asked, if at one.
 
     Raises OtherContent where the key was used for something else, CannotAsk for what cannot work, NotNow for a person
     at a paused connection (a file is held instead), PermissionDenied if the member may no longer.
     """
     connection = wish.card.connection
     fresh = _new(member, key, wish, priority)
+    fresh.till = till
     if made := _made_before(fresh):
         return made
     _check(wish, connection)

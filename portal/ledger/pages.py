@@ -238,8 +238,10 @@ def _follow_ups(request: StaffRequest, found: Operation) -> list[tuple[str, str]
 
 def _paper(request: StaffRequest, found: Operation, exchanges: list[Exchange]) -> receipts.Paper:
     money, points, _is_pending = _after(request, found, exchanges)
-    stores = list(Store.objects.filter(merchant=request.merchant).values_list("name", "address")[:2])
-    # Operations do not know their store yet; where there is only one, it is that one.
+    if found.till is not None:
+        stores = [(found.till.store.name, found.till.store.address)]
+    else:  # asked in a browser that is no till: where there is only one store, it is that one
+        stores = list(Store.objects.filter(merchant=request.merchant).values_list("name", "address")[:2])
     store = ", ".join(filter(None, stores[0])) if len(stores) == 1 else ""
     after = " · ".join(filter(None, [money, points]))
     return receipts.paper(found, merchant=request.merchant, store=store, after=after)
@@ -263,7 +265,7 @@ def _exchanges(request: StaffRequest, found: Operation) -> list[Exchange]:
 def _operation(request: StaffRequest, key: uuid.UUID) -> Operation:
     found = (
         Operation.objects.select_related(
-            "connection", "card", "original__asked_by", "asked_by", "decided_by", "seconded_by"
+            "connection", "card", "original__asked_by", "asked_by", "decided_by", "seconded_by", "till__store"
         )
         .filter(merchant=request.merchant, key=key)
         .first()

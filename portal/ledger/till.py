@@ -25,7 +25,7 @@ from portal.connectors.base import CardStatus
 from portal.ledger import balances, card_words, operation_words, operations, pages
 from portal.ledger.models import OVER, Card, Inquiry, Operation, OperationState, State
 from portal.ledger.till_forms import MONEY, POINTS, WITH_ORIGINAL, ActionForm
-from portal.merchants import audit, connections
+from portal.merchants import audit, connections, tills
 from portal.merchants.access import StaffRequest, member
 from portal.merchants.roles import Permission, may, who_can
 from portal.money import Money, minor_digits
@@ -133,7 +133,9 @@ def confirm(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
     form = _bound(request, found, current.verb, originals)
     if form.is_valid() and _may_be_asked(request, form, current):
         try:
-            operation = operations.request(member=request.member, key=form.cleaned_data["key"], wish=form.wish())
+            operation = operations.request(
+                member=request.member, key=form.cleaned_data["key"], wish=form.wish(), till=request.till
+            )
         except operations.OtherContent as other:
             fresh = [pair for pair in form.exact() if pair[0] != "key"]
             return pages.first_outcome(request, other.operation, card=found, verb=current.verb, exact=fresh)
@@ -352,6 +354,8 @@ def _form(request: StaffRequest, found: Card, current: Tab, originals: dict[str,
     if current.why_not:
         return None
     initial: dict[str, object] = {"of": request.GET.get("of", "")}
+    if request.method != "POST" and (kept := tills.draft(request, current.verb)):
+        initial |= kept | _amount_to_type(found, kept.get("minor", ""))
     if request.method == "POST":
         if "change" not in request.POST:
             return _bound(request, found, current.verb, originals)

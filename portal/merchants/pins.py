@@ -42,7 +42,7 @@ _hasher = _Hasher()
 
 
 @pin_writer.writes
-def choose(member: Member, digits: str, *, request: HttpRequest) -> None:
+def choose(member: Member, digits: str, *, request: HttpRequest | None) -> None:
     """Set the member's PIN, and forget wrong tries at the old one.
 
     Raises TooSimple, ValueError for what is not 4 to 8 digits, PermissionDenied for somebody who may not any more.

@@ -165,6 +165,7 @@ def _tills_page(request: StaffRequest, form: TillForm, lock_form: LockForm) -> H
         "pin_url": reverse("pin", args=[request.merchant.slug]),
         "tills_url": reverse("tills", args=[request.merchant.slug]),
         "lock_after_url": reverse("lock_after", args=[request.merchant.slug]),
+        "shifts_url": reverse("shifts", args=[request.merchant.slug]),
         "settings_url": reverse("settings", args=[request.merchant.slug]),
     }
     return render(request, "merchants/tills.html", page, status=422 if form.errors or lock_form.errors else 200)

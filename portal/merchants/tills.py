@@ -309,10 +309,11 @@ def keep(request: HttpRequest, *, path: str, typed: Mapping[str, str]) -> None:
         request.session["draft"] = {"path": path, "typed": draft, "at": time.time()}
 
 
-def draft(request: HttpRequest) -> dict[str, str]:
-    """What this person had half typed on this page before the till locked; once, and not after a quarter of an hour."""
+def draft(request: HttpRequest, verb: str) -> dict[str, str]:
+    """What this person had half typed for `verb` on this page before the till locked; once, and not after a quarter of
+    an hour."""
     kept = request.session.get("draft")
-    if not kept or kept["path"] != request.path:
+    if not kept or kept["path"] != request.path or kept["typed"].get("do", verb) != verb:
         return {}
     del request.session["draft"]
     return dict(kept["typed"]) if time.time() - kept["at"] < DRAFT_SECONDS else {}

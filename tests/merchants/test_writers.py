@@ -52,6 +52,7 @@ def test_only_the_writer_modules_use_the_right():
     assert users == {
         "ledger/balances.py",
         "ledger/operations.py",
+        "ledger/shifts.py",
         "mail/outbox.py",
         "merchants/pins.py",
         "merchants/tills.py",

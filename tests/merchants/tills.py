@@ -51,6 +51,11 @@ class Shop:
     def unlocks(self, pin: Pin, digits: str = PIN) -> Any:
         return self.client.post("/till/", {"who": str(pin.key), "pin": digits})
 
+    def works(self, pin: Pin, digits: str = PIN) -> None:
+        """Unlock and go to work, without a shift."""
+        assert self.unlocks(pin, digits).status_code == 303
+        self.client.post(f"{DESK}shift/start/", {"later": "1"})
+
     def left_alone(self, seconds: int = 121) -> None:
         row = self.row
         change(row, active_at=row.active_at - timedelta(seconds=seconds))
