@@ -34,7 +34,7 @@ def staff(request: HttpRequest) -> dict[str, object]:
     }
     if inside.till is not None:
         frame["till"] = inside.till
-        frame["shift"] = shifts.running(inside.till, inside.person)
+        frame["till_shift"] = shifts.running(inside.till, inside.person)
     elif may(member.role, Permission.CHOOSE_PIN):
         frame["pin_url"] = reverse("pin", args=[inside.merchant.slug])
     if not may(member.role, Permission.LOOK_UP_CARDS):

@@ -182,7 +182,7 @@ def _report(request: StaffRequest, found: Shift) -> dict[str, object]:
         "lines": [_line(each) for each in totals],
         "open_items": [_open_item(request, each) for each in shifts.unsettled(found)],
         "time_zone": request.merchant.time_zone,
-        "sandbox_shown": any(each.environment == "sandbox" for each in totals),
+        "has_sandbox": any(each.environment == "sandbox" for each in totals),
     }
 
 

@@ -88,10 +88,10 @@ def member(
                 formats.at_home_in(found.merchant.country),
                 translation.override(_language(staff)),
             ):
-                if not may(found.role, permission):
-                    return render(request, "403.html", {"who_can": who_can(permission)}, status=403)
                 if staff.by_pin and permission not in BY_PIN:
                     return render(request, "403.html", {"who_can": _("A PIN does not open this page.")}, status=403)
+                if not may(found.role, permission):
+                    return render(request, "403.html", {"who_can": who_can(permission)}, status=403)
                 return view(staff, **rest)  # type: ignore[call-arg]
 
         checked.permission = permission  # type: ignore[attr-defined]

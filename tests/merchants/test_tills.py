@@ -204,6 +204,7 @@ def test_an_owners_pin_opens_the_tills_pages_and_no_other(shop, olivias, jung, c
 def test_a_pin_opens_no_page_about_the_person_or_the_site(shop, olivias):
     shop.unlocks(olivias, OTHER_PIN)
 
+    assert "A PIN does not open this page." in shop.client.get(f"{DESK}settings/").text
     for path in ("/account/", "/accounts/email/", "/accounts/password/", "/merchants/"):
         assert shop.client.get(path)["Location"].startswith("/accounts/"), path
 
