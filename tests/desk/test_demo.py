@@ -76,7 +76,7 @@ def told_by_ledger(rows: list[Operation]) -> Counter[tuple[object, ...]]:
 
 
 def test_the_history_in_the_ledger_is_what_happened_at_the_provider(loaded):
-    made = history.make(days=10, pace=0)
+    made = history.make(days=13, pace=0)
 
     rows = list(Operation.objects.select_related("card", "original").order_by("id"))
     unclear = {row.reference for row in rows if row.state == S.NEEDS_PERSON}
