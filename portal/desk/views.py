@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from portal.desk import frame
-from portal.ledger import balances, words
+from portal.ledger import balances, shift_pages, shifts, words
 from portal.ledger.forms import ScanForm
 from portal.ledger.models import Inquiry, State
 from portal.merchants import connections
@@ -80,7 +80,12 @@ def _home(request: StaffRequest, status: int = 200, **more: object) -> HttpRespo
     return render(
         request,
         "desk/home.html",
-        {"look_ups": _recent(request), "time_zone": request.merchant.time_zone, **more},
+        {
+            "look_ups": _recent(request),
+            "under_way": _under_way(request),
+            "time_zone": request.merchant.time_zone,
+            **more,
+        },
         status=status,
     )
 
@@ -95,6 +100,16 @@ def _recent(request: StaffRequest) -> list[Line]:
         .order_by("-id")[:RECENT]
     )
     return [_line(request, inquiry) for inquiry in newest]
+
+
+def _under_way(request: StaffRequest) -> list[shift_pages.OpenItem]:
+    """What was asked and has not ended: after a lock, it is found again here."""
+    if not may(request.member.role, Permission.LOOK_UP_CARDS):
+        return []
+    return [
+        shift_pages.open_item(request, each)
+        for each in shifts.under_way(request.merchant, request.person, request.till)
+    ]
 
 
 def _line(request: StaffRequest, inquiry: Inquiry) -> Line:

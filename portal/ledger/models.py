@@ -306,6 +306,7 @@ class Operation(models.Model):
             models.Index(
                 fields=["merchant", "till", "asked_at"], condition=Q(till__isnull=False), name="operation_at_till"
             ),
+            models.Index(fields=["merchant", "-id"], condition=Q(ended_at=None), name="operation_under_way"),
         ]
 
     def save(self, *args: Any, **kwargs: Any) -> None:

@@ -180,7 +180,7 @@ def _report(request: StaffRequest, found: Shift) -> dict[str, object]:
     totals = shifts.totals(found)
     return {
         "lines": [_line(each) for each in totals],
-        "open_items": [_open_item(request, each) for each in shifts.unsettled(found)],
+        "open_items": [open_item(request, each) for each in shifts.unsettled(found)],
         "time_zone": request.merchant.time_zone,
         "has_sandbox": any(each.environment == "sandbox" for each in totals),
     }
@@ -200,7 +200,8 @@ def _line(total: shifts.Total) -> Line:
     )
 
 
-def _open_item(request: StaffRequest, operation: Operation) -> OpenItem:
+def open_item(request: StaffRequest, operation: Operation) -> OpenItem:
+    """An operation as the lists of what has not ended show it, here and on the desk."""
     shape, word = operation_words.outcome(operation)
     return OpenItem(
         url=reverse("operation", args=[request.merchant.slug, operation.key]),

@@ -14,10 +14,11 @@ from django.utils import timezone
 
 from portal.ledger.models import IN_FLIGHT, Operation, OperationState, Shift, shift_writer
 from portal.merchants import access, audit
-from portal.merchants.models import Member, Person, Till
+from portal.merchants.models import Member, Merchant, Person, Till
 from portal.merchants.roles import Permission
 
 MOST_OPEN = 50
+MOST_UNDER_WAY = 10
 # A shift that nobody ended is not gone on with the next morning.
 LONGEST = timedelta(hours=16)
 
@@ -135,6 +136,13 @@ def unsettled(shift: Shift) -> list[Operation]:
     """What has not ended yet, oldest first: the next person must know of it."""
     rows = _operations(shift).filter(_unsettled()).select_related("connection", "card", "original")
     return list(rows.order_by("id")[:MOST_OPEN])
+
+
+def under_way(merchant: Merchant, person: Person, till: Till | None) -> list[Operation]:
+    """What this person asked, or anybody at this till, and has not ended yet, newest first."""
+    mine = Q(asked_by=person) | Q(till=till) if till else Q(asked_by=person)
+    rows = Operation.objects.filter(mine, merchant=merchant, ended_at=None)
+    return list(rows.select_related("connection", "card", "original").order_by("-id")[:MOST_UNDER_WAY])
 
 
 def _unsettled() -> Q:

@@ -359,7 +359,8 @@ document.addEventListener("click", (event) => {
 const lock = document.querySelector("[data-lock]");
 const AWAKE_EVERY_MS = 20000;
 const DRAFT = ["do", "of", "amount", "points", "minor", "also_activate"];
-let touchedAt = Date.now();
+const touched = () => Number(readSetting("touched") || 0); // in any window of this browser
+let keptAt = 0;
 let toldAt = Date.now();
 
 function lockNow(idle) {
@@ -392,14 +393,18 @@ if (lock) {
   });
   for (const kind of ["keydown", "pointerdown", "wheel"]) {
     document.addEventListener(kind, () => {
-      touchedAt = Date.now();
-      if (touchedAt - toldAt > AWAKE_EVERY_MS) tellAwake();
+      if (Date.now() - keptAt > 1000) keepSetting("touched", keptAt = Date.now());
+      if (Date.now() - toldAt > AWAKE_EVERY_MS) tellAwake();
     }, { passive: true, capture: true });
   }
-  setInterval(() => { if (Date.now() - touchedAt > Number(lock.dataset.lockAfter) * 1000) lockNow(true); }, 1000);
+  const drawnAt = Date.now();
+  setInterval(() => { if (Date.now() - Math.max(drawnAt, keptAt, touched()) > Number(lock.dataset.lockAfter) * 1000) lockNow(true); }, 1000);
   // A page out of the browser's memory may be another person's, or of before the lock.
   window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 }
+
+// On a touch screen our own pad is there; the system's would cover it.
+if (matchMedia("(pointer: coarse)").matches) document.querySelector("[data-pin]")?.setAttribute("inputmode", "none");
 
 // ---- First things first: errors before fields
 

@@ -112,7 +112,14 @@ def test_a_till_nobody_touches_locks_itself(visitor):
     opens_till(visitor, "Lonely till")
     unlocks(visitor, "Alice Sommer")
 
-    visitor.page.clock.fast_forward(122_000)
+    visitor.page.clock.fast_forward(30_000)
+    with visitor.page.expect_response("**/till/awake/") as told:
+        visitor.presses("Shift")
+    assert told.value.status == 204
+    visitor.page.clock.fast_forward(100_000)
+    visitor.page.wait_for_timeout(300)
+    assert visitor.page.url.endswith("/m/baeckerei-jung/")
+    visitor.page.clock.fast_forward(30_000)
 
     visitor.page.wait_for_url("**/till/")
     visitor.sees("Alice Sommer")

@@ -15,6 +15,7 @@ from portal.ledger.models import Operation, Shift
 from portal.merchants import tenancy
 from portal.merchants.models import AuditEntry, Member, Store
 from portal.money import Money, Points
+from tests.ledger.conftest import CARD
 from tests.merchants.tills import DESK, OTHER_PIN, choose_pin, open_till
 
 SHIFT = f"{DESK}shift/"
@@ -155,17 +156,17 @@ def _save(shift):
 # ---- What it tells ------------------------------------------------------------------------------------------------
 def test_totals_are_of_this_person_at_this_till_in_this_time(till, shop, olivia):
     other = Member.objects.select_related("person", "merchant").get(person=olivia)
-    pays(till, shop, 900)
+    pays(till, shop, 90)
     works()
     shift = begins(till, shop)
     for amount in (100, 250):
         pays(till, shop, amount)
     pays(till, shop, 7, verb="issue_points")
-    pays(till, shop, 5000, member=other)
-    pays(till, None, 6000)
+    pays(till, shop, 50, member=other)
+    pays(till, None, 60)
     works()
     shifts.end(till.member, shift, note="", request=NOW)
-    pays(till, shop, 800)
+    pays(till, shop, 80)
     works()
     shift.refresh_from_db()
 
@@ -285,6 +286,10 @@ def test_what_was_half_typed_comes_back_to_the_same_person_only(till, shop, alic
     assert 'value="12.34"' not in shop.client.get(place).text
 
     locks()
+    shop.unlocks(alices)
+    assert 'value="12.34"' not in shop.client.get(f"{DESK}cards/{till.card(CARD[:-1] + '2').key}/").text
+
+    locks()
     shop.unlocks(hers, OTHER_PIN)
     assert 'value="12.34"' not in shop.client.get(place).text
 
@@ -302,3 +307,17 @@ def test_a_form_sent_to_a_locked_till_does_nothing_and_is_kept_for_its_person(ti
         assert not Operation.objects.exists()
     place = shop.unlocks(alices)["Location"]
     assert 'value="12.34"' in shop.client.get(place).text
+
+
+def test_what_is_under_way_goes_on_behind_the_lock_and_is_found_on_the_desk(till, shop, alices):
+    shop.works(alices)
+    operation = pays(till, shop)
+    shop.client.post("/till/lock/")
+    shop.unlocks(alices)
+
+    page = shop.client.get(DESK).text
+    assert "Not ended yet" in page
+    assert f"{DESK}operations/{operation.key}/" in page
+
+    works()
+    assert "Not ended yet" not in shop.client.get(DESK).text

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from portal.merchants.models import AuditEntry, Member, Store, Till
 from portal.merchants.roles import BY_PIN, Permission, Role, may
+from tests.addresses import Shop as SampleShop
 from tests.conftest import make_person
 from tests.merchants.tills import DESK, OTHER_PIN, PIN, change, choose_pin, open_till
 
@@ -178,6 +179,15 @@ def test_somebody_removed_is_out_at_once_though_the_till_is_open(shop, alices, a
     assert shop.row.cashier is None
 
 
+def test_somebody_whose_role_no_longer_works_the_till_is_out_at_once(shop, alices, alice, arrange):
+    shop.unlocks(alices)
+
+    with arrange():
+        Member.objects.filter(person=alice).update(role=Role.ACCOUNTANT)
+
+    assert shop.client.get(DESK)["Location"] == "/till/"
+
+
 # ---- What a PIN opens ---------------------------------------------------------------------------------------------
 def test_what_a_pin_opens_is_what_cashiers_do():
     assert {each for each in BY_PIN if not may(Role.CASHIER, each)} == set()
@@ -216,6 +226,16 @@ def test_a_pin_opens_no_other_merchant(shop, olivias, olivia, kauri, arrange):
 
     assert shop.client.get("/m/kauri-books/")["Location"] == "/till/"
     assert "Kauri" not in shop.client.get(DESK).text if shop.unlocks(olivias, OTHER_PIN) else False
+
+
+def test_an_owners_pin_decides_nothing_on_a_page_that_cashiers_may_see(shop, olivias, olivia, jung, arrange):
+    with arrange():
+        owner = Member.objects.select_related("merchant", "person").get(person=olivia)
+        case = f"{DESK}attention/{SampleShop(jung, owner).unclear.key}/"
+    shop.unlocks(olivias, OTHER_PIN)
+
+    assert shop.client.get(case).status_code == 200
+    assert shop.client.post(case, {"verdict": "happened", "reason": "They told us by phone."}).status_code == 403
 
 
 def test_an_owner_at_a_till_is_a_cashier_in_every_write(shop, olivias, olivia, arrange, jung):

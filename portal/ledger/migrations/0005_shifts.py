@@ -115,6 +115,12 @@ class Migration(migrations.Migration):
                 name="shift_ends_after_it_starts",
             ),
         ),
+        migrations.AddIndex(
+            model_name="operation",
+            index=models.Index(
+                condition=models.Q(("ended_at", None)), fields=["merchant", "-id"], name="operation_under_way"
+            ),
+        ),
         protect("ledger_shift"),
         tie("ledger_shift", "till_id", "merchants_till"),
         tie("ledger_operation", "till_id", "merchants_till"),
