@@ -35,7 +35,7 @@ CREATE TRIGGER guard BEFORE UPDATE OR DELETE ON ledger_shift FOR EACH ROW EXECUT
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("ledger", "0004_operations_are_final"),
+        ("ledger", "0005_fewer_indexes"),
         ("merchants", "0005_tills"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
