@@ -5,6 +5,7 @@ from allauth.mfa.base import views as factor
 from allauth.mfa.recovery_codes import views as codes
 from allauth.mfa.totp import views as app
 from allauth.mfa.webauthn import views as passkeys
+from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.urls import path
 
@@ -12,6 +13,7 @@ from portal.desk import health, lock
 from portal.desk import views as desk
 from portal.ledger import attention, pages, shift_pages, till
 from portal.ledger import views as ledger
+from portal.mail import caught
 from portal.merchants import account_pages, founding_pages, till_pages
 from portal.merchants import views as merchants
 
@@ -85,3 +87,8 @@ urlpatterns = [
         name="resume_connection",
     ),
 ]
+
+# Where the demonstration's mails are read: whoever reaches this page reads links meant for others.
+demo = [path("demo/mail/", caught.mails, name="caught_mails")]
+if settings.DEMO:
+    urlpatterns += demo
