@@ -14,6 +14,7 @@ from portal.desk import views as desk
 from portal.ledger import attention, pages, shift_pages, till
 from portal.ledger import views as ledger
 from portal.mail import caught
+from portal.mail import pages as mail
 from portal.merchants import account_pages, founding_pages, till_pages
 from portal.merchants import views as merchants
 
@@ -77,6 +78,9 @@ urlpatterns = [
     path("m/<slug:merchant>/shifts/", shift_pages.listed, name="shifts"),
     path("m/<slug:merchant>/shifts/<uuid:key>/", shift_pages.report, name="shift_report"),
     path("m/<slug:merchant>/pin/", till_pages.pin, name="pin"),
+    path("m/<slug:merchant>/outbox/", mail.listed, name="outbox"),
+    path("m/<slug:merchant>/outbox/handle/", mail.handle, name="outbox_handle"),
+    path("m/<slug:merchant>/outbox/<uuid:key>/", mail.one, name="outbox_mail"),
     path("m/<slug:merchant>/settings/", merchants.settings_page, name="settings"),
     path("m/<slug:merchant>/settings/tills/", till_pages.tills_page, name="tills"),
     path("m/<slug:merchant>/settings/tills/lock-after/", till_pages.lock_after, name="lock_after"),

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from allauth.mfa.models import Authenticator
+from django.core import mail
 from django.test import RequestFactory
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
@@ -18,6 +19,7 @@ from django.utils import timezone
 from portal.connectors import PROVIDERS
 from portal.ledger import balances, cards, operations, shifts
 from portal.ledger.models import Card, Inquiry, Operation, Shift, operation_writer
+from portal.mail.models import OutgoingMail
 from portal.merchants import connections, tills
 from portal.merchants.models import Connection, Member, Merchant, Person, Store, Till
 from portal.merchants.roles import Permission
@@ -83,6 +85,12 @@ class Shop:
         )
         return made
 
+    def mail(self) -> OutgoingMail:
+        mail.get_connection("portal.mail.backend.Outbox").send_messages(
+            [mail.EmailMessage(f"Hello from {self.merchant.name}", "", to=["anna@example.com"])]
+        )
+        return OutgoingMail.objects.filter(merchant=self.merchant).latest("id")
+
     @cached_property
     def shift(self) -> Shift:
         return shifts.start(self.owner, self.till, request=RequestFactory().get("/"))
@@ -109,6 +117,8 @@ SAMPLES: dict[str, Sample] = {
     "resume_connection": lambda shop: shop.connection.key,
     "end_till": lambda shop: shop.till.key,
     "mfa_remove_webauthn": lambda shop: shop.passkey.pk,
+    # mail
+    "outbox_mail": lambda shop: shop.mail.key,
     # ledger
     "shift_report": lambda shop: shop.shift.key,
     "look_up": lambda shop: shop.look_up.key,

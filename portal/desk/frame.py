@@ -72,7 +72,15 @@ def blank_scan(request: StaffRequest, connections: list[Connection]) -> ScanForm
 
 
 # Pages that belong to a place in the rail without being it.
-_INSIDE = {"attention_case": "attention", "tills": "settings", "lock_after": "settings", "shift": "desk"}
+_INSIDE = {
+    "attention_case": "attention",
+    "tills": "settings",
+    "lock_after": "settings",
+    "outbox": "settings",
+    "outbox_mail": "settings",
+    "outbox_handle": "settings",
+    "shift": "desk",
+}
 
 
 def _rail(request: StaffRequest) -> list[dict[str, object]]:

@@ -37,6 +37,10 @@ class MailRows(WrittenRows["OutgoingMail"]):
 
     writer = mail_writer
 
+    def light(self) -> "MailRows":
+        """Without the messages themselves, which may be large; only whether there is one."""
+        return self.defer("sealed_message").annotate(text_kept=Q(sealed_message__isnull=False))
+
 
 class OutgoingMail(models.Model):
     """One mail to one recipient: a row before it is sent, and the truth about it.
@@ -118,9 +122,15 @@ class OutgoingMail(models.Model):
         return super().delete(*args, **kwargs)
 
     @property
+    def has_text(self) -> bool:
+        """Whether its message is still kept."""
+        kept = vars(self).get("text_kept")
+        return self.sealed_message is not None if kept is None else bool(kept)
+
+    @property
     def can_be_sent_again(self) -> bool:
         """Whether a person may send it again: it stopped, and its text is still kept."""
-        return self.state in STOPPED and self.sealed_message is not None
+        return self.state in STOPPED and self.has_text
 
     @property
     def can_be_withdrawn(self) -> bool:

@@ -147,7 +147,7 @@ def _claim() -> OutgoingMail | None:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_CLAIM_LOCK])
         if OutgoingMail.objects.filter(state=MailState.SENDING).count() >= settings.MAIL_AT_ONCE:
             return None
-        due = OutgoingMail.objects.filter(state__in=DUE, next_attempt_at__lte=Now())
+        due = OutgoingMail.objects.light().filter(state__in=DUE, next_attempt_at__lte=Now())
         for mail in due.order_by("priority", "next_attempt_at", "id")[:100]:
             why = _why_withheld(mail)
             if why:
@@ -200,9 +200,10 @@ class _LeaseLost(Exception):
 
 
 def _deliver(mail: OutgoingMail) -> None:
+    sealed = mail.sealed_message or b""
     _give_back_database()
     try:
-        content = vault.open_sealed(_place(mail), mail.sealed_message or b"")
+        content = vault.open_sealed(_place(mail), sealed)
     except vault.CannotOpen:
         log.exception("a sealed mail does not open", extra={"mail": str(mail.key)})
         _leave(mail, **_end(MailState.FAILED), reason=SEALED_ELSEWHERE)
@@ -283,7 +284,8 @@ def sweep() -> bool:
     """Take back the mails of dead workers and erase what is old. Returns whether work is due that a message may have
     been lost for."""
     with tenancy.every_merchant("the sweep finds mails of dead workers, forgotten ones and old ones"):
-        for mail in OutgoingMail.objects.filter(state=MailState.SENDING, lease_until__lt=Now())[:_AT_A_TIME]:
+        lapsed = OutgoingMail.objects.light().filter(state=MailState.SENDING, lease_until__lt=Now())
+        for mail in lapsed[:_AT_A_TIME]:
             _put_off(mail, reason=WORKER_LOST, answer="")
         _erase_messages()
         _delete_old()
@@ -347,7 +349,7 @@ def withdraw(keys: Iterable[uuid.UUID], *, member: Member) -> int:
 def _held(keys: Iterable[uuid.UUID], member: Member) -> list[OutgoingMail]:
     """The merchant's mails of these keys, held until the transaction ends. Raises PermissionDenied."""
     access.still_may(member, Permission.HANDLE_OUTBOX)
-    mails = OutgoingMail.objects.select_for_update().filter(merchant=member.merchant_id, key__in=list(keys))
+    mails = OutgoingMail.objects.light().select_for_update().filter(merchant=member.merchant_id, key__in=list(keys))
     return list(mails.order_by("id"))
 
 

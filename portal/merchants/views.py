@@ -73,6 +73,7 @@ def settings_page(request: StaffRequest) -> HttpResponse:
             "tills_url": reverse("tills", args=[request.merchant.slug])
             if may(request.member.role, Permission.MANAGE_TILLS)
             else "",
+            "may_see_outbox": may(request.member.role, Permission.SEE_OUTBOX),
             "sandbox_shown": any(one.environment == "sandbox" for one in mine),
         },
     )
