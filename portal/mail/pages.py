@@ -39,6 +39,7 @@ class Line:
     shape: str
     state_label: str
     why: str
+    can_be_handled: bool
     created_at: datetime
     age: str
 
@@ -58,6 +59,8 @@ def listed(request: StaffRequest) -> HttpResponse:
     page = {
         "lines": lines,
         "handles": handles,
+        "again": handles and any(row.can_be_sent_again for row in rows[:PAGE]),
+        "withdraw": handles and any(row.can_be_withdrawn for row in rows[:PAGE]),
         "state": state,
         "states": _states(request, state),
         "handle_url": reverse("outbox_handle", args=[request.merchant.slug]),
@@ -141,6 +144,7 @@ def _line(request: StaffRequest, row: OutgoingMail, *, whole: bool) -> Line:
         shape=words.SHAPES[row.state],
         state_label=row.get_state_display(),
         why=words.why(row),
+        can_be_handled=row.can_be_sent_again or row.can_be_withdrawn,
         created_at=row.created_at,
         age=formats.age(timezone.now() - row.created_at),
     )

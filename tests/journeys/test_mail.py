@@ -46,7 +46,7 @@ def test_a_new_password_is_asked_for_and_its_mail_is_read_in_the_catcher(visitor
     visitor.opens("/accounts/reset/")
     visitor.types("Email", "finn@example.com")
     visitor.presses("Enter")
-    visitor.page.wait_for_load_state()
+    visitor.page.wait_for_url("**/accounts/reset/code/**")
     visitor.opens("/demo/mail/")
     for _ in range(40):
         if visitor.page.get_by_text("finn@example.com").count():
