@@ -51,7 +51,7 @@ class OutgoingMail(models.Model):
     when the mail is sent or withdrawn, or some days after it stopped.
     """
 
-    merchant = models.ForeignKey(Merchant, null=True, on_delete=models.DO_NOTHING)
+    merchant = models.ForeignKey(Merchant, null=True, on_delete=models.DO_NOTHING, db_index=False)
     key = models.UUIDField(default=uuid.uuid4, editable=False, unique=True)
     message_id = models.CharField(max_length=320, unique=True)
     recipient = models.CharField(max_length=320, help_text="As it is written on the envelope, in ASCII.")
@@ -99,7 +99,6 @@ class OutgoingMail(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["merchant", "-id"], name="mail_newest"),
             models.Index(fields=["merchant", "state", "-id"], name="mail_by_state"),
             models.Index(fields=["priority", "next_attempt_at"], condition=Q(state__in=DUE), name="mail_due"),
             models.Index(fields=["lease_until"], condition=Q(state="sending"), name="mail_leased"),
@@ -147,8 +146,8 @@ class StepRows(WrittenRows["MailStep"]):
 class MailStep(models.Model):
     """One step of a mail's story: where it came to, and why. Never changed; deleted with its mail."""
 
-    merchant = models.ForeignKey(Merchant, null=True, on_delete=models.DO_NOTHING)
-    mail = models.ForeignKey(OutgoingMail, on_delete=models.DO_NOTHING)
+    merchant = models.ForeignKey(Merchant, null=True, on_delete=models.DO_NOTHING, db_index=False)
+    mail = models.ForeignKey(OutgoingMail, on_delete=models.DO_NOTHING, db_index=False)
     at = models.DateTimeField(db_default=Now())
     state = models.CharField(max_length=20, choices=MailState.choices)
     reason = models.CharField(max_length=40, blank=True)
