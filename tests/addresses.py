@@ -85,6 +85,7 @@ class Shop:
         )
         return made
 
+    @cached_property
     def mail(self) -> OutgoingMail:
         mail.get_connection("portal.mail.backend.Outbox").send_messages(
             [mail.EmailMessage(f"Hello from {self.merchant.name}", "", to=["anna@example.com"])]

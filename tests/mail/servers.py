@@ -20,7 +20,7 @@ STAGES = ("connect", "EHLO", "MAIL", "RCPT", "DATA", "text", "dot")
 
 
 class MailServer:
-    """What it does at a stage: say a line, "drop" the connection, or "hang".
+    """What it does at a stage: say a line, "drop" the connection, "hang", or "drip" an endless one.
 
     `text` is the moment after its 354; `dot` the one after the final dot, before its answer; at `after_storing` the
     mail is kept first. Everything it took in is in `got`, and what it answered 250 to in `accepted`.
@@ -99,9 +99,11 @@ class MailServer:
     async def _do(self, what: str, conversation: Any) -> bool:
         if what == "drop":
             conversation.transport.abort()
-        elif what == "hang":
+        elif what in ("hang", "drip"):
             until = time.monotonic() + 20
             while time.monotonic() < until and not self._stopping.is_set() and not conversation.transport.is_closing():
+                if what == "drip":
+                    conversation.transport.write(b"2")
                 await asyncio.sleep(0.05)
         else:
             await conversation.push(what)

@@ -1,5 +1,6 @@
 """Mails from the wish to the end, at a real mail server that does what mail servers do."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,16 @@ def test_a_line_that_breaks_before_the_text_was_handed_over_loses_and_repeats_no
 
     assert mail.state == S.SENT
     assert [message["Message-ID"] for message in server.got] == [mail.message_id]
+
+
+def test_a_server_that_drips_an_endless_line_is_hung_up_on(post: Post, server: MailServer):
+    server.does("RCPT", "drip")
+    post.writes()
+    began = time.monotonic()
+    post.works()
+
+    assert (post.one().state, post.one().reason) == (S.WILL_RETRY, smtp.TIMED_OUT)
+    assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize("what", ["drop", "hang"])
