@@ -6,6 +6,8 @@ import sys
 import pytest
 
 from portal.running import BASE
+from tests.journeys.conftest import logs
+from tests.journeys.test_canaries import broker_files, dump, spellings
 
 WIDE = {"viewport": {"width": 1280, "height": 800}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
@@ -90,3 +92,21 @@ def test_a_manager_follows_mails_in_the_outbox_and_withdraws_one(visitor, stack,
     visitor.sees("No mail is in this state.")
     looks_right(visitor)
     stack.start_process("worker")
+
+
+def test_a_link_that_works_once_stands_nowhere_but_in_the_mail(visitor, stack, write):
+    secret = "secret-journey"
+    stack.stop_process("worker")
+    write("Canary", "kim@example.com")
+    waiting = dump(stack) + broker_files(stack)
+    stack.start_process("worker")
+    visitor.signs_in("milan")
+    visitor.opens(OUTBOX)
+    visitor.page.get_by_role("link", name="Canary").first.click()
+    visitor.sees("Handed over to the mail server, which took it.", within=20)
+
+    assert b"Canary" in waiting  # the dump is one, and the mail was there
+    assert b"deliver_mails" in waiting
+    kept = waiting + dump(stack) + broker_files(stack) + "".join(logs(stack).values()).encode()
+    assert not [spelling for spelling in spellings(secret) if spelling in kept]
+    assert any(secret in mail.read_text() for mail in stack.var.joinpath("caught").iterdir())
