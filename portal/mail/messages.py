@@ -25,8 +25,15 @@ class TooLarge(ValueError):
 
 
 def subject_of(message: EmailMessage) -> str:
-    """The subject as it is stored and sent: one line."""
+    """The subject as it is sent: one line."""
     return addresses.one_line(str(message.subject), most=200)
+
+
+def subject_kept(message: EmailMessage) -> str:
+    """The subject as the outbox shows it. A word that stands alone on a line of the text is a code somebody types in:
+    it is in the mail, and kept nowhere else."""
+    alone = {line.strip() for line in str(message.body).splitlines()}
+    return " ".join("…" if len(word) > 3 and word in alone else word for word in subject_of(message).split())
 
 
 def finish(message: EmailMessage, *, to: str, message_id: str, at: datetime) -> bytes:

@@ -82,7 +82,7 @@ def _new(merchant_id: int | None, message: EmailMessage, recipient: str) -> Outg
         key=key,
         message_id=f"<{key.hex}@{urlsplit(settings.PUBLIC_URL).hostname}>",
         recipient=addresses.one_line(recipient, most=320),
-        subject=messages.subject_of(message),
+        subject=messages.subject_kept(message),
         priority=0 if merchant_id is None else 1,
         state=MailState.QUEUED,
         next_attempt_at=Now(),

@@ -58,7 +58,6 @@ def listed(request: StaffRequest) -> HttpResponse:
     lines = [_line(request, row, whole=handles) for row in rows[:PAGE]]
     page = {
         "lines": lines,
-        "handles": handles,
         "again": handles and any(row.can_be_sent_again for row in rows[:PAGE]),
         "withdraw": handles and any(row.can_be_withdrawn for row in rows[:PAGE]),
         "state": state,

@@ -400,6 +400,15 @@ def test_the_text_is_erased_once_it_is_sent(post: Post, server: MailServer):
     assert ends(post).sealed_message is None
 
 
+def test_a_code_in_the_subject_is_sent_and_not_kept(post: Post, server: MailServer):
+    subject, text = "GMMN-DFQS is your code for Tillside", "Type this:\n\n    GMMN-DFQS\n\nTillside wishes you well."
+    post.writes(subject=subject, body=text)
+    post.works()
+
+    assert post.one().subject == "… is your code for Tillside"
+    assert server.accepted[0]["Subject"] == subject
+
+
 def test_a_link_that_the_server_repeats_is_not_written_down(post: Post, server: MailServer):
     server.does("dot", f"554 5.7.1 Spam: <{LINK}> is listed, and so is canary-7Ht4x/")
     post.writes(body=f"<{LINK}>\nor canary-7Ht4x/\n")
