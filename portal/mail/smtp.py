@@ -75,9 +75,9 @@ def send(content: bytes, *, to: str, before_handing_over: Callable[[], None]) ->
 @contextmanager
 def _conversation() -> Iterator[smtplib.SMTP]:
     """A server that is connected to, encrypted and signed in at, and hung up on at the deadline whatever it does."""
-    server = _server()
+    server, is_over = _server(), threading.Event()
     # Timeouts are per read: a server that drips a byte now and then would hold us for ever.
-    deadline = threading.Timer(settings.MAIL_SECONDS, _cut, [server])
+    deadline = threading.Timer(settings.MAIL_SECONDS, _cut, [server, is_over])
     deadline.daemon = True
     deadline.start()
     try:
@@ -88,7 +88,7 @@ def _conversation() -> Iterator[smtplib.SMTP]:
         with suppress(OSError, smtplib.SMTPException):
             server.putcmd("QUIT")  # not waited for: what matters has been said
     except (NotHandedOver, Unclear) as failure:
-        if deadline.finished.is_set():  # it was we who hung up
+        if is_over.is_set():  # it was we who hung up
             failure.why = TIMED_OUT
         raise
     finally:
@@ -182,7 +182,8 @@ def _on_the_wire(content: bytes) -> bytes:
     return doubled.removesuffix(b"\r\n") + b"\r\n.\r\n"
 
 
-def _cut(server: smtplib.SMTP) -> None:
+def _cut(server: smtplib.SMTP, is_over: threading.Event) -> None:
+    is_over.set()
     if server.sock is not None:
         with suppress(OSError):
             server.sock.shutdown(socket.SHUT_RDWR)
