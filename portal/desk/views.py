@@ -103,13 +103,10 @@ def _recent(request: StaffRequest) -> list[Line]:
 
 
 def _under_way(request: StaffRequest) -> list[shift_pages.OpenItem]:
-    """What was asked and has not ended: after a lock, it is found again here."""
-    if not may(request.member.role, Permission.LOOK_UP_CARDS):
+    """What was asked at this till and has not ended: after a lock, it is found again here."""
+    if request.till is None or not may(request.member.role, Permission.LOOK_UP_CARDS):
         return []
-    return [
-        shift_pages.open_item(request, each)
-        for each in shifts.under_way(request.merchant, request.person, request.till)
-    ]
+    return [shift_pages.open_item(request, each) for each in shifts.under_way(request.till)]
 
 
 def _line(request: StaffRequest, inquiry: Inquiry) -> Line:

@@ -219,7 +219,7 @@ class Operation(models.Model):
     asked_by = models.ForeignKey(Person, null=True, on_delete=models.DO_NOTHING, related_name="+", db_index=False)
     asked_at = models.DateTimeField()
     till = models.ForeignKey(
-        Till, null=True, on_delete=models.DO_NOTHING, help_text="Where it was asked; it has a store."
+        Till, null=True, db_index=False, on_delete=models.DO_NOTHING, help_text="Where it was asked; it has a store."
     )
 
     state = models.CharField(max_length=20, choices=OperationState.choices, default=OperationState.WAITING)
@@ -306,7 +306,6 @@ class Operation(models.Model):
             models.Index(
                 fields=["merchant", "till", "asked_at"], condition=Q(till__isnull=False), name="operation_at_till"
             ),
-            models.Index(fields=["merchant", "-id"], condition=Q(ended_at=None), name="operation_under_way"),
         ]
 
     def save(self, *args: Any, **kwargs: Any) -> None:

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from portal.ledger.models import IN_FLIGHT, Operation, OperationState, Shift, shift_writer
 from portal.merchants import access, audit
-from portal.merchants.models import Member, Merchant, Person, Till
+from portal.merchants.models import Member, Person, Till
 from portal.merchants.roles import Permission
 
 MOST_OPEN = 50
@@ -138,11 +138,11 @@ def unsettled(shift: Shift) -> list[Operation]:
     return list(rows.order_by("id")[:MOST_OPEN])
 
 
-def under_way(merchant: Merchant, person: Person, till: Till | None) -> list[Operation]:
-    """What this person asked, or anybody at this till, and has not ended yet, newest first."""
-    mine = Q(asked_by=person) | Q(till=till) if till else Q(asked_by=person)
-    rows = Operation.objects.filter(mine, merchant=merchant, ended_at=None)
-    return list(rows.select_related("connection", "card", "original").order_by("-id")[:MOST_UNDER_WAY])
+def under_way(till: Till) -> list[Operation]:
+    """What was asked at this till today and has not ended yet, by whomever, newest first."""
+    since = timezone.now() - LONGEST
+    rows = Operation.objects.filter(merchant=till.merchant_id, till=till, asked_at__gt=since, ended_at=None)
+    return list(rows.select_related("connection", "card", "original").order_by("-asked_at")[:MOST_UNDER_WAY])
 
 
 def _unsettled() -> Q:

@@ -55,6 +55,7 @@ class Migration(migrations.Migration):
             model_name="operation",
             name="till",
             field=models.ForeignKey(
+                db_index=False,
                 help_text="Where it was asked; it has a store.",
                 null=True,
                 on_delete=django.db.models.deletion.DO_NOTHING,
@@ -113,12 +114,6 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(
                 condition=models.Q(("ended_at", None), ("ended_at__gte", models.F("started_at")), _connector="OR"),
                 name="shift_ends_after_it_starts",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="operation",
-            index=models.Index(
-                condition=models.Q(("ended_at", None)), fields=["merchant", "-id"], name="operation_under_way"
             ),
         ),
         protect("ledger_shift"),
