@@ -268,6 +268,11 @@ SIGN_IN_LIMITS = {
     "found": "10/h/user",
 }
 
+# Invitations: days until the link is dead, and mails in 24 hours, of a merchant and to one address of it.
+INVITATION_DAYS = env_count("INVITATION_DAYS", 7, least=1)
+INVITATIONS_A_DAY = env_count("INVITATIONS_A_DAY", 50, least=1)
+INVITATIONS_TO_ONE_ADDRESS_A_DAY = env_count("INVITATIONS_TO_ONE_ADDRESS_A_DAY", 5, least=1)
+
 # In the session and nowhere else: a cookie of its own would carry one cashier's messages to the next.
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 SESSION_ENGINE = "portal.merchants.session_store"

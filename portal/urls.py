@@ -15,7 +15,7 @@ from portal.ledger import attention, pages, shift_pages, till
 from portal.ledger import views as ledger
 from portal.mail import caught
 from portal.mail import pages as mail
-from portal.merchants import account_pages, founding_pages, till_pages
+from portal.merchants import account_pages, founding_pages, invitation_pages, people_pages, till_pages
 from portal.merchants import views as merchants
 
 handler500 = "portal.desk.views.broken"
@@ -59,6 +59,8 @@ urlpatterns = [
     path("till/lock/", lock.lock_now, name="lock_now"),
     path("till/awake/", lock.awake, name="awake"),
     path("merchants/found/", founding_pages.found, name="found"),
+    path("invitation/", invitation_pages.invitation, name="invitation"),
+    path("invitations/<path:token>", invitation_pages.link, name="invitation_link"),
     path("m/<slug:merchant>/", desk.home, name="desk"),
     path("m/<slug:merchant>/practice/", founding_pages.practice, name="practice"),
     path("m/<slug:merchant>/scan/", desk.scan, name="scan"),
@@ -90,6 +92,18 @@ urlpatterns = [
         merchants.resume_connection,
         name="resume_connection",
     ),
+    path("m/<slug:merchant>/settings/people/", people_pages.listing, name="people"),
+    path("m/<slug:merchant>/settings/people/invite/", people_pages.invite, name="invite"),
+    path("m/<slug:merchant>/settings/people/<uuid:key>/", people_pages.person, name="person"),
+    path("m/<slug:merchant>/settings/people/<uuid:key>/remove/", people_pages.remove, name="remove_person"),
+    path("m/<slug:merchant>/settings/invitations/<uuid:key>/resend/", people_pages.resend, name="resend_invitation"),
+    path(
+        "m/<slug:merchant>/settings/invitations/<uuid:key>/withdraw/",
+        people_pages.withdraw,
+        name="withdraw_invitation",
+    ),
+    path("m/<slug:merchant>/roles/", people_pages.roles, name="roles"),
+    path("m/<slug:merchant>/leave/", people_pages.leave, name="leave"),
 ]
 
 # Where the demonstration's mails are read: whoever reaches this page reads links meant for others.

@@ -20,9 +20,9 @@ from portal.connectors import PROVIDERS
 from portal.ledger import balances, cards, operations, shifts
 from portal.ledger.models import Card, Inquiry, Operation, Shift, operation_writer
 from portal.mail.models import OutgoingMail
-from portal.merchants import connections, tills
-from portal.merchants.models import Connection, Member, Merchant, Person, Store, Till
-from portal.merchants.roles import Permission
+from portal.merchants import connections, invitations, tills
+from portal.merchants.models import Connection, Invitation, Member, Merchant, Person, Store, Till
+from portal.merchants.roles import Permission, Role
 from portal.money import Money
 
 CARD = "914639258868500"
@@ -54,6 +54,16 @@ class Shop:
         other = Person.objects.create_user(f"keys@{self.merchant.slug}.example", name=f"Keys of {self.merchant.name}")
         data = {"name": f"Passkey of {self.merchant.name}", "credential": {}}
         return Authenticator.objects.create(user=other, type=Authenticator.Type.WEBAUTHN, data=data)
+
+    @cached_property
+    def colleague(self) -> Member:
+        name = f"Colleague of {self.merchant.name}"
+        person = Person.objects.create_user(f"{self.merchant.slug}@example.com", name=name)
+        return Member.objects.create(merchant=self.merchant, person=person, role=Role.CASHIER)
+
+    @cached_property
+    def invitation(self) -> Invitation:
+        return invitations.invite(self.owner, email=f"invited@{self.merchant.slug}.example", role=Role.CASHIER)
 
     @cached_property
     def card(self) -> Card:
@@ -118,6 +128,11 @@ SAMPLES: dict[str, Sample] = {
     "resume_connection": lambda shop: shop.connection.key,
     "end_till": lambda shop: shop.till.key,
     "mfa_remove_webauthn": lambda shop: shop.passkey.pk,
+    "person": lambda shop: shop.colleague.key,
+    "remove_person": lambda shop: shop.colleague.key,
+    "resend_invitation": lambda shop: shop.invitation.key,
+    "withdraw_invitation": lambda shop: shop.invitation.key,
+    "invitation_link": lambda shop: "no-such-token",
     # mail
     "outbox_mail": lambda shop: shop.mail.key,
     # ledger
@@ -176,10 +191,15 @@ ELSEWHERE: dict[str, str] = {
     "lock_now": EVERYBODY,
     "awake": EVERYBODY,
     # merchants
+    "invitation": EVERYBODY,
+    "invitation_link": EVERYBODY,
     "start": SIGNED_IN,
     "choose": SIGNED_IN,
     "found": SIGNED_IN,
 }
+
+# Addresses that read nothing but themselves and answer all alike, so that a secret there is never logged as refused.
+TAKES_ANYTHING = {"invitation_link"}
 
 
 # ---- Addresses ------------------------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ def staff(request: HttpRequest) -> dict[str, object]:
         "memberships": switcher([member] if inside.by_pin else access.memberships(inside.person), current=member),
         "person_name": inside.person.name,
         "role_label": member.get_role_display(),
+        "roles_url": reverse("roles", args=[inside.merchant.slug]),
         "home_url": reverse("desk", args=[inside.merchant.slug]),
     }
     if inside.till is not None:
@@ -80,6 +81,10 @@ _INSIDE = {
     "outbox_mail": "settings",
     "outbox_handle": "settings",
     "shift": "desk",
+    "people": "settings",
+    "invite": "settings",
+    "person": "settings",
+    "remove_person": "settings",
 }
 
 

@@ -12,11 +12,13 @@ On a till a PIN is enough, for the till's work: who came in by one acts as a cas
 
 import logging
 from collections.abc import Callable
+from datetime import timedelta
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, cast
 
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
@@ -33,6 +35,8 @@ from portal.merchants.standing import still_may as still_may  # asked for by thi
 
 log = logging.getLogger(__name__)
 P = ParamSpec("P")
+
+SEEN_EVERY = timedelta(minutes=5)
 
 
 class StaffRequest(HttpRequest):
@@ -88,6 +92,7 @@ def member(
                 formats.at_home_in(found.merchant.country),
                 translation.override(_language(staff)),
             ):
+                _was_here(found)
                 if staff.by_pin and permission not in BY_PIN:
                     return render(request, "403.html", {"who_can": _("A PIN does not open this page.")}, status=403)
                 if not may(found.role, permission):
@@ -110,6 +115,14 @@ def _language(staff: StaffRequest) -> str | None:
     """By a PIN nobody is signed in, so the middleware could not know whose language to speak."""
     chosen = staff.person.language if staff.by_pin else ""
     return chosen if chosen in dict(settings.LANGUAGES) else translation.get_language()
+
+
+def _was_here(member: Member) -> None:
+    """Note that they were seen; of all their pages only one in SEEN_EVERY costs a write."""
+    now = timezone.now()
+    if member.seen_at is None or now - member.seen_at > SEEN_EVERY:
+        long_ago = Q(seen_at=None) | Q(seen_at__lt=now - SEEN_EVERY)
+        Member.objects.filter(long_ago, pk=member.pk, merchant=member.merchant_id).update(seen_at=now)
 
 
 def _membership(person: Person, slug: str) -> Member | None:

@@ -5,15 +5,17 @@ from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
+from django.contrib.postgres.functions import RandomUUID
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Lower
+from django.db.models.functions import Lower, Now
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
 from portal.merchants.roles import Role
 from portal.merchants.writers import Writer, WrittenRows
 
+invitation_writer = Writer("portal.merchants.invitations")
 pin_writer = Writer("portal.merchants.pins")
 till_writer = Writer("portal.merchants.tills")
 
@@ -126,8 +128,12 @@ class Member(models.Model):
 
     merchant = models.ForeignKey(Merchant, on_delete=models.CASCADE)
     person = models.ForeignKey(Person, on_delete=models.CASCADE)
+    key = models.UUIDField(
+        db_default=RandomUUID(), unique=True, editable=False, help_text="Its place in our addresses."
+    )
     role = models.CharField(max_length=20, choices=Role.choices)
     since = models.DateTimeField(auto_now_add=True)
+    seen_at = models.DateTimeField(null=True, blank=True, help_text="Their last page here, to within a few minutes.")
 
     class Meta:
         constraints = [
@@ -135,6 +141,68 @@ class Member(models.Model):
             models.UniqueConstraint(fields=["merchant", "person"], name="member_once"),
             models.CheckConstraint(condition=Q(role__in=Role.values), name="member_role_known"),
         ]
+
+
+class InvitationState(models.TextChoices):
+    """All but the first are final."""
+
+    PENDING = "pending", _("Waiting")
+    ACCEPTED = "accepted", _("Accepted")
+    DECLINED = "declined", _("Declined")
+    REVOKED = "revoked", _("Withdrawn")
+    REPLACED = "replaced", _("Sent anew")
+
+
+class InvitationRows(WrittenRows["Invitation"]):
+    """Invitations."""
+
+    writer = invitation_writer
+
+
+class Invitation(models.Model):
+    """One mail that invites one address to a merchant in one role. Sent anew, it is another row with another link.
+
+    Of the link's token only a keyed hash is kept.
+    """
+
+    merchant = models.ForeignKey(Merchant, on_delete=models.CASCADE)
+    key = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    email = models.EmailField()
+    role = models.CharField(max_length=20, choices=Role.choices)
+    token_hash = models.BinaryField(unique=True, help_text="vault.token_hash of what stands in the link.")
+    invited_by = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="invitations_sent")
+    invited_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+    state = models.CharField(max_length=20, choices=InvitationState.choices, default=InvitationState.PENDING)
+    ended_at = models.DateTimeField(null=True)
+    accepted_by = models.ForeignKey(Person, null=True, on_delete=models.PROTECT, related_name="invitations_accepted")
+
+    objects = InvitationRows.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["merchant", "id"], name="invitation_of_merchant"),
+            models.UniqueConstraint(
+                fields=["merchant", "email"], condition=Q(state="pending"), name="invitation_pending_once"
+            ),
+            models.CheckConstraint(condition=Q(role__in=Role.values), name="invitation_role_known"),
+            models.CheckConstraint(condition=Q(state__in=InvitationState.values), name="invitation_state_known"),
+            models.CheckConstraint(condition=Q(email=Lower("email")), name="invitation_email_is_lower_case"),
+            models.CheckConstraint(
+                condition=Q(state="accepted", accepted_by__isnull=False)
+                | ~Q(state="accepted") & Q(accepted_by__isnull=True),
+                name="invitation_accepted_by_somebody",
+            ),
+        ]
+        indexes = [models.Index(fields=["merchant", "invited_at"], name="invitation_of_a_day")]
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        invitation_writer.require()
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        invitation_writer.require()
+        return super().delete(*args, **kwargs)
 
 
 class Environment(models.TextChoices):

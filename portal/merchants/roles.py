@@ -1,5 +1,6 @@
 """Who may do what: one table, read by the access rule, by the pages and by the texts that say who can."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 from django.db.models import TextChoices
@@ -41,6 +42,9 @@ class Permission(StrEnum):
     HANDLE_OUTBOX = "handle_outbox"
     CHOOSE_PIN = "choose_pin"
     MANAGE_TILLS = "manage_tills"
+    LEAVE = "leave"
+    MANAGE_PEOPLE = "manage_people"
+    MANAGE_OWNERS = "manage_owners"
 
 
 EVERYBODY = frozenset(Role)
@@ -79,6 +83,13 @@ TABLE: dict[Permission, tuple[Promise, frozenset[Role]]] = {
     ),
     Permission.CHOOSE_PIN: (_("Choosing a PIN for the tills"), AT_THE_TILL),
     Permission.MANAGE_TILLS: (_("Opening and ending tills"), frozenset({Role.OWNER, Role.MANAGER})),
+    Permission.LEAVE: (_("Leaving the merchant"), EVERYBODY),
+    Permission.MANAGE_PEOPLE: (
+        _("Inviting people, changing their roles and removing them"),
+        frozenset({Role.OWNER, Role.MANAGER}),
+    ),
+    # Asked for by may_give: only who holds it gives it, so nobody but an owner makes or unmakes one.
+    Permission.MANAGE_OWNERS: (_("Inviting, changing and removing owners"), frozenset({Role.OWNER})),
 }
 
 # What a PIN opens, whoever's it is: the till's work and nothing else. A new permission is not here until somebody has
@@ -97,9 +108,54 @@ BY_PIN = frozenset(
 )
 
 
+class AboveYou(Exception):
+    """The role to be given or taken holds something the giver does not."""
+
+
 def may(role: str, permission: Permission) -> bool:
     """Whether this role holds this permission; a role we do not know holds none."""
     return role in TABLE[permission][1]
+
+
+def held(role: str) -> frozenset[Permission]:
+    """All a role may do."""
+    return frozenset(permission for permission in Permission if may(role, permission))
+
+
+def may_give(giver: str, role: str) -> bool:
+    """Whether somebody in the role `giver` may put others into `role` or take them out of it: nobody gives what they
+    do not have themselves."""
+    return role in Role.values and held(role) <= held(giver)
+
+
+def given_by(giver: str) -> list[Role]:
+    """The roles somebody in the role `giver` may give, the largest first."""
+    return [role for role in Role if may_give(giver, role)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoleWords:
+    """One role in plain language, for a page: its name, what it is allowed and what not."""
+
+    role: Role
+    label: str
+    allowed: list[str]
+    not_allowed: list[str]
+
+
+def in_words(role: Role) -> RoleWords:
+    """What a role can and cannot do, printed from the table."""
+    return RoleWords(
+        role=role,
+        label=str(role.label),
+        allowed=doings(held(role)),
+        not_allowed=doings(frozenset(Permission) - held(role)),
+    )
+
+
+def doings(permissions: frozenset[Permission]) -> list[str]:
+    """Permissions as people read them, such as 'Looking up cards', in the order of the table."""
+    return [str(doing) for permission, (doing, _roles) in TABLE.items() if permission in permissions]
 
 
 def who_can(permission: Permission) -> str:

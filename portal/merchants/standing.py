@@ -2,13 +2,13 @@
 
 from django.core.exceptions import PermissionDenied
 
-from portal.merchants.models import Member
+from portal.merchants.models import Member, Merchant
 from portal.merchants.roles import Permission, may, who_can
 
 
-def still_may(member: Member, permission: Permission) -> None:
+def still_may(member: Member, permission: Permission) -> str:
     """Call inside the transaction that writes: raise PermissionDenied if the person has meanwhile been removed or
-    their role lowered. The row is held until the end of the transaction.
+    their role lowered, otherwise say the role the row has now. The row is held until the end of the transaction.
 
     `member.role` counts, too: who came in by a PIN acts in a smaller role than the row's.
     """
@@ -20,3 +20,9 @@ def still_may(member: Member, permission: Permission) -> None:
     )
     if role is None or not may(role, permission) or not may(member.role, permission):
         raise PermissionDenied(who_can(permission))
+    return role
+
+
+def hold_people(merchant_id: int) -> None:
+    """Call first in a transaction that changes who is at a merchant: the others who do so wait until it ends."""
+    Merchant.objects.select_for_update(no_key=True).filter(pk=merchant_id).values_list("pk").first()

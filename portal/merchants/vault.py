@@ -109,6 +109,25 @@ def _keyed(message: bytes, key_id: str = "") -> bytes:
     return b":".join([key_id.encode(), hmac.new(key, message, hashlib.sha256).digest()])
 
 
+def token_hash(purpose: str, token: str) -> bytes:
+    """What is kept of a secret that was handed out in a link: `<key id>:` and 32 bytes of HMAC-SHA-256.
+
+    The table is then of no use to whoever reads it. `purpose` keeps a token for one thing from opening another.
+    """
+    return _token_hash(_sealing()["index"]["current"], purpose, token)
+
+
+def token_hashes(purpose: str, token: str) -> list[bytes]:
+    """Its hash under every key of the ring, to find a row that was written before the current key."""
+    return [_token_hash(key_id, purpose, token) for key_id in _sealing()["index"]["keys"]]
+
+
+def _token_hash(key_id: str, purpose: str, token: str) -> bytes:
+    key = bytes.fromhex(_sealing()["index"]["keys"][key_id])
+    message = b"\x00".join([b"token", purpose.encode(), token.encode()])
+    return b":".join([key_id.encode(), hmac.new(key, message, hashlib.sha256).digest()])
+
+
 def create_ring(folder: Path) -> bool:
     """Write a new key ring, `sealing.json` for all and `opening.json` for workers. False if one is there already."""
     sealing, opening = folder / "sealing.json", folder / "opening.json"

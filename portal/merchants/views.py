@@ -17,7 +17,7 @@ from portal import formats
 from portal.connectors import PROVIDERS
 from portal.merchants import access, connections, second_factor, tills
 from portal.merchants.access import StaffRequest, member
-from portal.merchants.models import Connection, Environment, Member, Person
+from portal.merchants.models import Connection, Environment, InvitationState, Member, Person
 from portal.merchants.roles import Permission, may
 
 
@@ -67,7 +67,9 @@ def settings_page(request: StaffRequest) -> HttpResponse:
         "merchants/settings.html",
         {
             "stores": request.merchant.store_set.order_by("name"),
-            "members": request.merchant.member_set.select_related("person").order_by("person__name", "id"),
+            "people_count": request.merchant.member_set.count(),
+            "invited_count": request.merchant.invitation_set.filter(state=InvitationState.PENDING).count(),
+            "people_url": reverse("people", args=[request.merchant.slug]),
             "connections": [_connection_line(request, one, may_resume=may_resume) for one in mine],
             "time_zone": request.merchant.time_zone,
             "tills_url": reverse("tills", args=[request.merchant.slug])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from portal.merchants.roles import TABLE, Permission, Role, may, who_can
+from portal.merchants.roles import TABLE, Permission, Role, given_by, held, in_words, may, may_give, who_can
 
 
 @pytest.mark.parametrize("permission", Permission)
@@ -25,15 +25,23 @@ def test_every_permission_stands_in_the_table_and_is_for_an_owner(permission):
                 Permission.SEE_OUTBOX,
                 Permission.HANDLE_OUTBOX,
                 Permission.MANAGE_TILLS,
+                Permission.MANAGE_PEOPLE,
+                Permission.MANAGE_OWNERS,
             },
         ),
-        (Role.MARKETING, {Permission.SEE_DESK}),
+        (Role.MARKETING, {Permission.SEE_DESK, Permission.LEAVE}),
         (
             Role.READ_ONLY,
-            {Permission.SEE_DESK, Permission.SEE_SETTINGS, Permission.SEE_OPERATIONS, Permission.SEE_OUTBOX},
+            {
+                Permission.SEE_DESK,
+                Permission.LEAVE,
+                Permission.SEE_SETTINGS,
+                Permission.SEE_OPERATIONS,
+                Permission.SEE_OUTBOX,
+            },
         ),
-        (Role.ACCOUNTANT, {Permission.SEE_DESK, Permission.SEE_SETTINGS, Permission.SEE_OPERATIONS}),
-        (Role.MANAGER, set(Permission)),
+        (Role.ACCOUNTANT, {Permission.SEE_DESK, Permission.LEAVE, Permission.SEE_SETTINGS, Permission.SEE_OPERATIONS}),
+        (Role.MANAGER, set(Permission) - {Permission.MANAGE_OWNERS}),
     ],
 )
 def test_each_role_holds_exactly_these(role, allowed):
@@ -46,3 +54,33 @@ def test_a_role_nobody_knows_holds_nothing():
 
 def test_a_refusal_names_the_roles_that_can():
     assert who_can(Permission.LOOK_UP_CARDS) == "Looking up cards is for Owner, Manager and Cashier."
+
+
+@pytest.mark.parametrize(
+    ("giver", "gives"),
+    [
+        (Role.OWNER, list(Role)),
+        (Role.MANAGER, [role for role in Role if role != Role.OWNER]),
+    ],
+)
+def test_whoever_manages_people_gives_every_role_but_one_above_their_own(giver, gives):
+    assert may(giver, Permission.MANAGE_PEOPLE)
+    assert given_by(giver) == gives
+
+
+@pytest.mark.parametrize("role", Role)
+def test_nobody_gives_a_role_that_holds_more_than_theirs(role):
+    assert all(held(other) <= held(role) for other in given_by(role))
+
+
+def test_a_role_nobody_knows_is_given_by_nobody_and_gives_no_more_than_nothing():
+    assert not may_give(Role.OWNER, "emperor")
+    assert given_by("emperor") == []
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_role_in_words_names_every_permission_once_on_the_side_the_table_says(role):
+    words = in_words(role)
+
+    assert set(words.allowed) == {str(doing) for doing, roles in TABLE.values() if role in roles}
+    assert sorted(words.allowed + words.not_allowed) == sorted(str(doing) for doing, _roles in TABLE.values())

@@ -19,6 +19,7 @@ EVERY_MERCHANT_CALLS = {
     ("desk/demo.py", "the demo makes its own merchants"),
     ("ledger/balances.py", "a worker claims a look-up by its id"),
     ("merchants/audit.py", "a line of the trail about no merchant is the administrators'"),
+    ("merchants/invitations.py", "whoever is invited knows a token and no merchant"),
     ("ledger/operations.py", "a worker claims the operation that is due first"),
     ("ledger/operations.py", "operations whose quiet period is over are looked at"),
     ("ledger/operations.py", "the sweep finds operations of dead workers and forgotten ones"),
