@@ -9,6 +9,6 @@ class PortalConfig(AppConfig):
     def ready(self) -> None:
         # So that every Django process, a command as well as the web, publishes to our broker and to no other.
         import portal.celery  # noqa: F401
-        from portal import languages
+        from portal import catalogs
 
-        languages.compile_catalogs()
+        catalogs.compile_all()

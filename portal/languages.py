@@ -1,24 +1,19 @@
-"""Which language a page is in: what the person chose, else what the sign-in page's switch says, else the browser's.
+"""Which language a page is in: what the person chose, else what the switch of the signed-out pages says, else the
+browser's."""
 
-The catalogs are written by people as portal/locale/*/LC_MESSAGES/django.po; `compile_catalogs` makes of them what
-gettext reads.
-"""
-
-import os
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils import translation
 from django.utils.cache import patch_vary_headers
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_POST
+
+from portal.connectors.fields import Sentence
 
 Respond = Callable[[HttpRequest], HttpResponse]
-
-SOURCES = Path(__file__).parent / "locale"
 
 
 def of_the_browser(get_response: Respond) -> Respond:
@@ -50,22 +45,32 @@ def of_the_person(get_response: Respond) -> Respond:
     return middleware
 
 
-def compile_catalogs() -> None:
-    """Compile each catalog that changed since; any number of processes may do so at once, without system tools.
-
-    Raises ValueError where a catalog cannot be read.
-    """
-    for source in SOURCES.glob("*/LC_MESSAGES/*.po"):
-        ready = settings.VAR / "locale" / source.relative_to(SOURCES).with_suffix(".mo")
-        if not ready.exists() or ready.stat().st_mtime < source.stat().st_mtime:
-            _compile(source, ready)
+def said(sentence: str) -> str:
+    """A connector's sentence in the reader's language."""
+    if isinstance(sentence, Sentence):
+        return translation.gettext(sentence.message) % sentence.values
+    return translation.gettext(sentence)
 
 
-def _compile(source: Path, ready: Path) -> None:
-    ready.parent.mkdir(parents=True, exist_ok=True)
-    with source.open("rb") as text:
-        catalog = read_po(text, abort_invalid=True)
-    with tempfile.NamedTemporaryFile(dir=ready.parent, delete=False) as made:
-        write_mo(made, catalog)
-    Path(made.name).chmod(0o644)
-    os.replace(made.name, ready)
+@require_POST
+def switch(request: HttpRequest) -> HttpResponse:
+    """Speak the chosen language on the signed-out pages from here on, and go back to where the visitor was."""
+    back = request.POST.get("next", "")
+    here = url_has_allowed_host_and_scheme(back, {request.get_host()}, require_https=request.is_secure())
+    answer = redirect(back if here else settings.LOGIN_URL)
+    chosen = request.POST.get("language", "")
+    if chosen in dict(settings.LANGUAGES):
+        answer.set_cookie(
+            settings.LANGUAGE_COOKIE_NAME,
+            chosen,
+            max_age=settings.LANGUAGE_COOKIE_AGE,
+            secure=settings.LANGUAGE_COOKIE_SECURE,
+            httponly=settings.LANGUAGE_COOKIE_HTTPONLY,
+            samesite="Lax",
+        )
+    return answer
+
+
+def offered(request: HttpRequest) -> dict[str, object]:
+    """For templates: the languages to choose from, each in its own words, and where to come back to."""
+    return {"languages": settings.LANGUAGES, "here": request.get_full_path()}

@@ -172,6 +172,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "portal.middleware.page",
+                "portal.languages.offered",
                 "portal.desk.frame.staff",
                 "portal.desk.frame.signing_in",
             ],
@@ -309,9 +310,12 @@ STORAGES = {
 # ---- Language and time ----------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("de", "Deutsch")]  # each in its own words, for the choice
-LOCALE_PATHS = [VAR / "locale"]  # where portal/languages.py puts the compiled catalogs
+# English with accents, 40 % longer and in brackets, once from left to right and once from right to left: shows what is
+# not translated and what does not fit.
+PSEUDO_LANGUAGES = [("en-xa", "Ƥşḗŭḓō"), ("ar-xb", "Ƥşḗŭḓō ←")] if env_switch("PSEUDO_LANGUAGES") else []
+LANGUAGES += PSEUDO_LANGUAGES
+LOCALE_PATHS = [VAR / "locale"]  # where portal/catalogs.py puts the compiled catalogs
 LANGUAGE_COOKIE_HTTPONLY = True
-LANGUAGE_COOKIE_SAMESITE = "Lax"
 LANGUAGE_COOKIE_SECURE = HTTPS
 LANGUAGE_COOKIE_AGE = 365 * 24 * 3600
 LANGUAGE_COOKIE_NAME = "__Host-language" if HTTPS else "tillside_language"

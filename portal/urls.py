@@ -9,6 +9,7 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.urls import path
 
+from portal import languages
 from portal.desk import health, lock
 from portal.desk import views as desk
 from portal.ledger import attention, pages, shift_pages, till
@@ -23,6 +24,7 @@ handler500 = "portal.desk.views.broken"
 urlpatterns = [
     path("", merchants.start, name="start"),
     path("readyz", health.readyz, name="readyz"),
+    path("language/", languages.switch, name="language"),
     path("accounts/login/", account.login, name="account_login"),
     path("accounts/logout/", account.logout, name="account_logout"),
     path("accounts/inactive/", account.account_inactive, name="account_inactive"),

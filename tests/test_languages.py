@@ -76,3 +76,67 @@ def test_a_country_is_two_capital_letters(jung, everything, country):
 
     with pytest.raises(IntegrityError), transaction.atomic():
         jung.save()
+
+
+# ---- Choosing -------------------------------------------------------------------------------------------------
+def test_a_stranger_switches_the_language_and_stays_where_they_were(visitor):
+    answer = visitor.post("/language/", {"language": "de", "next": f"{LOGIN}?next=/m/x/"})
+
+    assert (answer.status_code, answer["Location"]) == (302, f"{LOGIN}?next=/m/x/")
+    cookie = answer.cookies["tillside_language"]
+    assert (cookie["httponly"], cookie["samesite"]) == (True, "Lax")
+    assert language_of(visitor.get(LOGIN, HTTP_ACCEPT_LANGUAGE="en")) == "de"
+
+
+@pytest.mark.parametrize("elsewhere", ["https://evil.example/", "//evil.example", "/\\evil.example", "data:,", ""])
+def test_switching_leads_nowhere_else(visitor, elsewhere):
+    assert visitor.post("/language/", {"language": "de", "next": elsewhere})["Location"] == LOGIN
+
+
+@pytest.mark.parametrize("language", ["tlh", "", "de\r\nSet-Cookie: x=1", "../../etc"])
+def test_a_language_we_do_not_speak_is_not_remembered(visitor, language):
+    answer = visitor.post("/language/", {"language": language})
+
+    assert (answer.status_code, len(answer.cookies)) == (302, 0)
+
+
+def test_looking_at_the_address_of_the_switch_changes_nothing(visitor):
+    assert visitor.get("/language/").status_code == 405
+
+
+def test_the_signed_out_pages_offer_each_language_in_its_own_words(visitor):
+    page = visitor.get(LOGIN, HTTP_ACCEPT_LANGUAGE="de").text
+
+    assert 'value="en" lang="en">English<' in page
+    assert 'value="de" lang="de" aria-current="true">Deutsch<' in page
+    assert len(visitor.cookies) <= 1, "no cookie before the choice but the form's own"
+
+
+def test_a_person_chooses_their_language_and_is_answered_in_it(signed_in, alice):
+    client = signed_in(alice)
+
+    answer = client.post("/account/", {"name": "Alice", "language": "de"}, follow=True)
+
+    alice.refresh_from_db()
+    assert alice.language == "de"
+    assert language_of(answer) == "de"
+    assert "Übernommen." in answer.text
+
+
+def test_a_choice_is_taken_back_by_leaving_it_to_the_browser(signed_in, alice):
+    alice.language = "de"
+    alice.save()
+
+    answer = signed_in(alice).post(
+        "/account/", {"name": "Alice", "language": ""}, follow=True, HTTP_ACCEPT_LANGUAGE="en"
+    )
+
+    assert language_of(answer) == "en"
+
+
+def test_a_language_that_is_not_offered_is_refused_at_its_field(signed_in, alice):
+    answer = signed_in(alice).post("/account/", {"name": "Alice", "language": "tlh"})
+
+    alice.refresh_from_db()
+    assert (answer.status_code, alice.language) == (422, "")
+    assert 'id="id_language_error"' in answer.text

@@ -20,11 +20,24 @@ from portal.connectors.failures import Reason
 Kind = Literal["text", "secret", "address", "choice", "switch", "number"]
 
 
+class Sentence(str):
+    """A sentence with values in it: in English as it stands, and `message % values` for whoever translates."""
+
+    message: str
+    values: dict[str, object]
+
+    def __new__(cls, message: str, **values: object) -> Self:
+        sentence = super().__new__(cls, message % values)
+        sentence.message, sentence.values = message, values
+        return sentence
+
+
 class Refused(ValueError):
     """A value that a setting does not take: a sentence for the person who typed it, and our reason."""
 
     def __init__(self, sentence: str, *, reason: Reason = Reason.SETTINGS) -> None:
         super().__init__(sentence)
+        self.sentence = sentence
         self.reason = reason
 
 
@@ -69,7 +82,7 @@ class Field:
         if self.kind == "choice" and text not in dict(self.choices):
             raise Refused("Choose one of the list.")
         if len(text) > self.maximum:
-            raise Refused(f"Use at most {self.maximum} characters.")
+            raise Refused(Sentence("Use at most %(count)s characters.", count=self.maximum))
         if self.kind == "address":
             text = _tidy_address(text)
         return self.check(text) if self.check else text
@@ -78,7 +91,9 @@ class Field:
         if isinstance(value, str) and re.fullmatch("[0-9]{1,9}", value.strip()):
             value = int(value)
         if not isinstance(value, int) or isinstance(value, bool) or not self.minimum <= value <= self.maximum:
-            raise Refused(f"Type a whole number from {self.minimum} to {self.maximum}.")
+            raise Refused(
+                Sentence("Type a whole number from %(least)s to %(most)s.", least=self.minimum, most=self.maximum)
+            )
         return value
 
 
@@ -139,7 +154,7 @@ class Declared:
     @classmethod
     def _cleaned(cls, values: Mapping[str, object], declared: Mapping[str, Field]) -> dict[str, Any]:
         defaults = {each.name: each.default for each in fields(cls)}
-        errors = dict.fromkeys(values.keys() - declared.keys(), "There is no such field.")
+        errors = dict.fromkeys(values.keys() - declared.keys(), str(Sentence("There is no such field.")))
         reason = Reason.SETTINGS
         kept: dict[str, Any] = {}
         for name, asked in declared.items():
@@ -152,7 +167,7 @@ class Declared:
             try:
                 kept[name] = asked.clean("" if value is None else value)
             except Refused as refused:
-                errors[name] = str(refused)
+                errors[name] = refused.sentence
                 reason = refused.reason if reason is Reason.SETTINGS else reason
         if errors:
             raise SettingsError(errors, reason=reason)

@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from portal import formats
+from portal import formats, languages
 from portal.connectors import PROVIDERS
 from portal.connectors.base import Extra, Field, SettingsError
 from portal.ledger.models import Card, Operation
@@ -261,7 +261,7 @@ class ActionForm(forms.Form):
         except SettingsError as wrong:
             for name, sentence in wrong.errors.items():
                 if f"extra_{name}" not in self.errors:
-                    self.add_error(f"extra_{name}", gettext(sentence))
+                    self.add_error(f"extra_{name}", languages.said(sentence))
         else:
             self.cleaned_data["extra"] = {name: getattr(parsed, name) for name in names}
 

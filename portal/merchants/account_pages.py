@@ -13,6 +13,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import translation
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -35,7 +36,7 @@ class PersonForm(forms.ModelForm):  # type: ignore[type-arg]
     language = forms.ChoiceField(
         label=gettext_lazy("Your language"),
         required=False,
-        choices=[("", gettext_lazy("As this browser asks for")), *settings.LANGUAGES],
+        choices=lambda: [("", gettext_lazy("As this browser asks for")), *settings.LANGUAGES],
         help_text=gettext_lazy("Of these pages and of mails to you."),
     )
 
@@ -49,7 +50,8 @@ def account(request: HttpRequest) -> HttpResponse:
     email = person.email
     if form.is_bound and form.is_valid():
         form.save()
-        messages.success(request, _("Kept."))
+        with translation.override(person.language or translation.get_language()):
+            messages.success(request, _("Kept."))
         return redirect("account")
     return render(
         request,
