@@ -30,7 +30,7 @@ say = printf '\n== %s ==\n' "$(1)"
 pytest = if [ -d $(1) ]; then $(PY) -m pytest $(1) $(2) || { [ $$? -eq 5 ] && echo "There are no tests in $(1) yet."; }; \
 	else echo "There is no $(1) yet."; fi
 
-.PHONY: run test lint proof bench servers
+.PHONY: run test lint proof bench servers messages
 .SILENT:
 .NOTPARALLEL:
 
@@ -66,6 +66,10 @@ bench: .venv/ready-to-test servers
 proof: .venv/ready-to-test servers
 	$(call say,Faults at length)
 	PROOF=1 $(PY) -m pytest tests/faults tests/ledger/test_state_machine.py
+
+# After a text was added or changed: writes it into the catalogs, where it waits for its translation.
+messages: .venv/ready
+	$(LOOKING) VAR=$$(mktemp -d) $(PY) manage.py messages
 
 servers:
 	$(call say,Servers and browser)

@@ -4,11 +4,15 @@ gettext reads, without system tools."""
 import os
 import re
 import tempfile
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
+import django
 from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
+from django.apps import apps
 from django.conf import settings
 from django.utils.translation import to_locale
 
@@ -35,7 +39,7 @@ def compile_all() -> None:
     for language, _name in settings.PSEUDO_LANGUAGES:
         ready = settings.VAR / "locale" / to_locale(language) / "LC_MESSAGES" / "django.mo"
         if not _newer(ready, source("de")):
-            _write(pseudo(read(source("de")), language), ready)
+            _write(pseudo([source("de"), *_borrowed()]), ready)
 
 
 def _newer(ready: Path, written: Path) -> bool:
@@ -59,16 +63,22 @@ _ACCENTED = str.maketrans(
 _KEPT = re.compile(r"(%\(\w+\)[sd]|%%|\{\w*\}|</?[a-z][^>]*>|&\w+;)")
 
 
-def pseudo(catalog: Catalog, language: str) -> Catalog:
-    """A translation of everything in `catalog` that shows at a glance what did not pass through it."""
+def pseudo(sources: Iterable[Path]) -> Catalog:
+    """A translation of every text in `sources` that shows at a glance what did not pass through a catalog."""
     made = Catalog(locale="en", charset="utf-8")
-    made.mime_headers = [("Plural-Forms", "nplurals=2; plural=(n != 1);")]
-    for message in catalog:
+    for message in chain.from_iterable(read(path) for path in sources):
         if message.id:
             texts = message.id if isinstance(message.id, tuple | list) else [message.id]
             spoken = [pseudo_text(text) for text in texts]
             made.add(message.id, spoken if len(spoken) > 1 else spoken[0], context=message.context)
     return made
+
+
+def _borrowed() -> Iterator[Path]:
+    """The texts of Django and of its applications we use."""
+    yield Path(django.__file__).parent / "conf" / "locale" / "de" / "LC_MESSAGES" / "django.po"
+    for application in apps.get_app_configs():
+        yield from Path(application.path).glob("locale/de/LC_MESSAGES/django.po")
 
 
 def pseudo_text(text: str) -> str:

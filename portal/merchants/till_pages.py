@@ -10,9 +10,10 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
+from portal import formats
 from portal.merchants import pins, tills
 from portal.merchants.access import StaffRequest, member
 from portal.merchants.fields import NameField
@@ -21,15 +22,17 @@ from portal.merchants.roles import Permission, who_can
 
 LISTED = 100
 
-_LOCK_CHOICES = [
-    (
-        seconds,
-        ngettext_lazy("%(count)d second", "%(count)d seconds", seconds) % {"count": seconds}
-        if seconds < 60
-        else ngettext_lazy("%(count)d minute", "%(count)d minutes", seconds // 60) % {"count": seconds // 60},
-    )
-    for seconds in tills.LOCK_CHOICES
-]
+
+def _lock_choices() -> list[tuple[int, str]]:
+    """30 seconds, 1 minute …, in the language of whoever reads: made anew with each form."""
+    return [(seconds, _lasting(seconds)) for seconds in tills.LOCK_CHOICES]
+
+
+def _lasting(seconds: int) -> str:
+    if seconds < 60:
+        return ngettext("%(count)s second", "%(count)s seconds", seconds) % {"count": formats.number(seconds)}
+    minutes = seconds // 60
+    return ngettext("%(count)s minute", "%(count)s minutes", minutes) % {"count": formats.number(minutes)}
 
 
 class TillForm(forms.Form):
@@ -60,7 +63,7 @@ class LockForm(forms.Form):
     """After how long a till locks itself."""
 
     lock_after = forms.TypedChoiceField(
-        label=gettext_lazy("A till locks itself after"), choices=_LOCK_CHOICES, coerce=int
+        label=gettext_lazy("A till locks itself after"), choices=_lock_choices, coerce=int
     )
 
 

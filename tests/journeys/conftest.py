@@ -31,7 +31,7 @@ def stack() -> Iterator[Stack]:
         var=VAR.parent / "journeys",
         port=free_port(),
         sandbox_port=free_port(),
-        env={"SWEEP_SECONDS": "1"},
+        env={"SWEEP_SECONDS": "1", "PSEUDO_LANGUAGES": "1"},
     )
     running.start()
     yield running
