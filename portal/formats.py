@@ -60,6 +60,11 @@ def number(count: int | float | Decimal, pattern: str | None = None) -> str:
     return str(format_decimal(count, format=pattern, locale=_numbers()))
 
 
+def tag() -> str:
+    """en-NZ: whose conventions these are, for the page's script to write amounts alike."""
+    return str(_numbers()).replace("_", "-")
+
+
 def decimal_sign() -> str:
     """What stands before the cents."""
     return str(get_decimal_symbol(_numbers()))

@@ -11,6 +11,7 @@ from django.utils.cache import patch_vary_headers
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
+from portal import formats
 from portal.connectors.fields import Sentence
 
 Respond = Callable[[HttpRequest], HttpResponse]
@@ -72,5 +73,6 @@ def switch(request: HttpRequest) -> HttpResponse:
 
 
 def offered(request: HttpRequest) -> dict[str, object]:
-    """For templates: the languages to choose from, each in its own words, and where to come back to."""
-    return {"languages": settings.LANGUAGES, "here": request.get_full_path()}
+    """For templates: the languages to choose from, each in its own words, where to come back to, and whose way of
+    writing amounts the page's script follows."""
+    return {"languages": settings.LANGUAGES, "here": request.get_full_path(), "conventions": formats.tag()}

@@ -85,6 +85,13 @@ def test_a_list_is_joined_as_the_language_joins(language, expected):
         assert formats.listed(["a", "b", "c"]) == expected
 
 
+def test_the_script_follows_the_same_conventions():
+    with translation.override("en"):
+        assert formats.tag() == "en"
+        with formats.at_home_in("NZ"):
+            assert formats.tag() == "en-NZ"
+
+
 def test_nothing_is_written_as_nothing():
     assert written("en", "", "{{ none|exact }}{{ none|money }}{{ none|points }}{{ none|iso }}") == ("",)
 

@@ -323,7 +323,7 @@ function understand() {
   const [, whole, mark, fraction] = typed.match(/^([0-9]*)([.,]?)([0-9]*)$/) || [];
   const plain = typed && typed.length < 12 && whole !== undefined && fraction.length <= places;
   const value = plain ? Number(mark ? `${whole || 0}.${fraction || 0}` : whole / 10 ** places) : NaN;
-  const money = new Intl.NumberFormat(document.documentElement.lang, { style: "currency", currency: field.dataset.currency });
+  const money = new Intl.NumberFormat(document.body.dataset.conventions || undefined, { style: "currency", currency: field.dataset.currency });
   document.querySelector("[data-understood]").textContent = value > 0 ? `= ${money.format(value)}` : "";
 }
 understand();
