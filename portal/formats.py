@@ -150,6 +150,11 @@ def listed_or(texts: Sequence[str]) -> str:
     return str(format_list(list(texts), style="or", locale=_dates()))
 
 
+def spoken() -> Locale:
+    """The reader's language, for the names of countries, currencies and languages."""
+    return _numbers()
+
+
 # ---- Whose conventions --------------------------------------------------------------------------------------------
 def _local(on: date) -> date:
     return timezone.localtime(on) if isinstance(on, datetime) else on

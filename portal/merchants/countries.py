@@ -12,8 +12,8 @@ from babel import Locale
 from babel.languages import get_official_languages
 from babel.numbers import get_territory_currencies
 from django.conf import settings
-from django.utils.translation import get_language
 
+from portal import formats
 from portal.connectors import PROVIDERS
 from portal.money import MoneyError, minor_digits
 
@@ -77,7 +77,7 @@ def other_zones(country: str) -> list[str]:
 
 
 def _locale() -> Locale:
-    return Locale.parse((get_language() or settings.LANGUAGE_CODE).replace("-", "_"))
+    return formats.spoken()
 
 
 @cache

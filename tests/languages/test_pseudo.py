@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Any
+from zoneinfo import available_timezones
 
 import pytest
 from babel import Locale
@@ -145,14 +146,20 @@ def named(patterns: list[URLPattern | URLResolver]) -> Iterator[URLPattern]:
             yield pattern
 
 
-def spoken_names(world: dict[str, Any], *more: object) -> set[str]:
-    """Words of data: names of people and places, days and months."""
-    spoken = Locale("en", "GB")
+def spoken_names(world: dict[str, Any]) -> set[str]:
+    """Words of data: names of people and places, days and months, countries, currencies and zones."""
+    english = Locale("en", "GB")
     calendar = [
-        name for names in (spoken.months, spoken.days) for kind in names["format"].values() for name in kind.values()
+        name for names in (english.months, english.days) for kind in names["format"].values() for name in kind.values()
     ]
-    people = ["Bäckerei Jung", "Olivia", "Alice", "example.com", "Europe/Berlin", "Markthalle", "Marheinekeplatz"]
-    return words_of(*NAMES, *calendar, *people, world["merchant"], *more)
+    earth = [
+        *english.territories.values(),
+        *Locale("en").currencies.values(),
+        *english.currencies,
+        *available_timezones(),
+    ]
+    people = ["Bäckerei Jung", "Olivia", "Alice", "example.com", "Markthalle", "Marheinekeplatz"]
+    return words_of(*NAMES, *calendar, *earth, *people, world["merchant"])
 
 
 def test_no_page_of_the_staff_says_anything_that_passed_no_catalog(world, signed_in, olivia):
