@@ -25,7 +25,7 @@ def signs_in(visitor, who: str) -> None:
 @pytest.mark.parametrize("visitor", [GERMAN, {**GERMAN, **PHONE}], indirect=True)
 def test_a_balance_is_looked_up_in_german(visitor):
     visitor.opens("/")
-    visitor.types("E-Mail-Adresse", "alice@example.com")
+    visitor.types("E-Mail", "alice@example.com")
     visitor.types("Passwort", PASSWORD)
     visitor.clicks("Anmelden")
     visitor.page.wait_for_url("**/m/**")
@@ -71,7 +71,7 @@ def test_a_payment_is_taken_in_german(visitor):
     "visitor", [{**PHONE, "locale": "en-XA"}, {**PHONE, "locale": "ar-XB"}], indirect=True, ids=["ltr", "rtl"]
 )
 def test_no_page_is_wider_than_a_phone_when_texts_are_two_fifths_longer(visitor):
-    signs_in(visitor, "olivia")
+    signs_in(visitor, "milan")
     seen = {"/accounts/logout/"}
     ahead = ["/m/baeckerei-jung/", "/account/"]
 
