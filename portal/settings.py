@@ -336,6 +336,8 @@ OPERATION_CONNECT_SECONDS = env_count("OPERATION_CONNECT_SECONDS", 5, least=1)
 OPERATION_SECONDS = env_count("OPERATION_SECONDS", 30, least=1)
 OPERATION_LEASE_SECONDS = env_count("OPERATION_LEASE_SECONDS", OPERATION_SECONDS + 15, least=2)
 QUIET_SECONDS = env_count("QUIET_SECONDS", 120, least=1)
+# How long a wish above somebody's limit waits for a second person.
+APPROVAL_SECONDS = env_count("APPROVAL_SECONDS", 15 * 60, least=1)
 SWEEP_SECONDS = env_count("SWEEP_SECONDS", 5, least=1)
 
 # ---- Mail -----------------------------------------------------------------------------------------------------

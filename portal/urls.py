@@ -12,7 +12,7 @@ from django.urls import path
 from portal import languages
 from portal.desk import health, lock
 from portal.desk import views as desk
-from portal.ledger import attention, pages, shift_pages, till
+from portal.ledger import approval_pages, attention, limit_pages, pages, shift_pages, till
 from portal.ledger import views as ledger
 from portal.mail import caught
 from portal.mail import pages as mail
@@ -85,6 +85,9 @@ urlpatterns = [
     path("m/<slug:merchant>/outbox/", mail.listed, name="outbox"),
     path("m/<slug:merchant>/outbox/handle/", mail.handle, name="outbox_handle"),
     path("m/<slug:merchant>/outbox/<uuid:key>/", mail.one, name="outbox_mail"),
+    path("m/<slug:merchant>/approvals/<uuid:key>/", approval_pages.approval, name="approval"),
+    path("m/<slug:merchant>/approvals/<uuid:key>/withdraw/", approval_pages.withdraw, name="withdraw_approval"),
+    path("m/<slug:merchant>/settings/limits/", limit_pages.limits, name="limits"),
     path("m/<slug:merchant>/settings/", merchants.settings_page, name="settings"),
     path("m/<slug:merchant>/settings/tills/", till_pages.tills_page, name="tills"),
     path("m/<slug:merchant>/settings/tills/lock-after/", till_pages.lock_after, name="lock_after"),

@@ -17,8 +17,8 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from portal.connectors import PROVIDERS
-from portal.ledger import balances, cards, operations, shifts
-from portal.ledger.models import Card, Inquiry, Operation, Shift, operation_writer
+from portal.ledger import approvals, balances, cards, operations, shifts
+from portal.ledger.models import Approval, Card, Inquiry, Limit, Operation, Shift, limit_writer, operation_writer
 from portal.mail.models import OutgoingMail
 from portal.merchants import connections, invitations, tills
 from portal.merchants.models import Connection, Invitation, Member, Merchant, Person, Store, Till
@@ -106,6 +106,23 @@ class Shop:
     def shift(self) -> Shift:
         return shifts.start(self.owner, self.till, request=RequestFactory().get("/"))
 
+    @cached_property
+    def approval(self) -> Approval:
+        """A payment above the limit of the cashier who asked for it."""
+        limit_writer._open.set(True)
+        try:
+            Limit.objects.create(merchant=self.merchant, role=Role.CASHIER, verb="pay", most=500)
+        finally:
+            limit_writer._open.set(False)
+        person = Person.objects.create_user(
+            f"till-{self.merchant.pk}@example.com", name=f"Till of {self.merchant.name}"
+        )
+        cashier = Member.objects.create(merchant=self.merchant, person=person, role=Role.CASHIER)
+        wish = operations.Wish(verb="pay", card=self.card, amount=Money(1000, self.merchant.currency))
+        made = approvals.request(member=cashier, key=uuid.uuid4(), wish=wish)
+        assert isinstance(made, Approval)
+        return made
+
     def _pays(self, card: Card, **through: dict[str, object]) -> Operation:
         """A payment taken through these states, as no code of ours would."""
         wish = operations.Wish(verb="pay", card=card, amount=Money(1000, self.merchant.currency))
@@ -146,11 +163,14 @@ SAMPLES: dict[str, Sample] = {
     "receipt": lambda shop: shop.operation.key,
     "evidence": lambda shop: shop.operation.key,
     "attention_case": lambda shop: shop.unclear.key,
+    "approval": lambda shop: shop.approval.key,
+    "withdraw_approval": lambda shop: shop.approval.key,
 }
 
 # Where a post needs another permission than seeing the page does.
 POSTING: dict[str, Permission] = {
     "attention_case": Permission.DECIDE,
+    "approval": Permission.APPROVE,
     "withdraw": Permission.TAKE_PAYMENTS,
 }
 

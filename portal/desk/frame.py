@@ -75,6 +75,8 @@ def blank_scan(request: StaffRequest, connections: list[Connection]) -> ScanForm
 # Pages that belong to a place in the rail without being it.
 _INSIDE = {
     "attention_case": "attention",
+    "approval": "attention",
+    "limits": "settings",
     "tills": "settings",
     "lock_after": "settings",
     "outbox": "settings",

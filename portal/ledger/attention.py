@@ -17,8 +17,8 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from portal import formats
+from portal.ledger import approval_pages, approvals, limits, operations
 from portal.ledger import attention_words as words
-from portal.ledger import operations
 from portal.ledger.attention_forms import DID_NOT, HAPPENED, DecisionForm
 from portal.ledger.models import Exchange, Operation, OperationState, Pulse
 from portal.merchants import accounts, audit
@@ -60,6 +60,7 @@ def queue(request: StaffRequest) -> HttpResponse:
     lines = [_line(request, row) for row in rows[:PAGE]]
     decides = may(request.member.role, Permission.DECIDE)
     page: dict[str, object] = {
+        "approvals": approval_pages.lines(request) if after is None else [],
         "lines": lines,
         "denied": "" if decides else who_can(Permission.DECIDE),
         "next_one": next((line for line in lines if line.is_mine), None) if decides and after is None else None,
@@ -77,7 +78,7 @@ def queue(request: StaffRequest) -> HttpResponse:
 def waiting_count(merchant_id: int) -> str:
     """How many need a person, for the rail: nothing, a number, or 99+."""
     needing = Operation.objects.filter(merchant=merchant_id, state=OperationState.NEEDS_PERSON)
-    count = needing[: MOST_COUNTED + 1].count()
+    count = needing[: MOST_COUNTED + 1].count() + approvals.waiting(merchant_id)[: MOST_COUNTED + 1].count()
     return f"{MOST_COUNTED}+" if count > MOST_COUNTED else str(count or "")
 
 
@@ -210,27 +211,23 @@ def _decision(request: StaffRequest, row: Operation) -> dict[str, object]:
     if not may(request.member.role, Permission.DECIDE):
         return {"outcome": "person", "denied": who_can(Permission.DECIDE)}
     own = {verdict for verdict in words.VERDICTS if _waits_for_another(request, row, verdict)}
-    limit = request.merchant.second_person_from
     return {
         "outcome": "person",
         "verdicts": [(verdict, label) for verdict, label in words.VERDICTS.items() if verdict not in own],
         "waits": words.refusal("second_person_wanted") if own else "",
-        "limit": words.limit(row, limit) if limit is not None and _wants_two(request, row) else "",
+        "limit": words.limit(row, request.merchant) if limits.wants_two(request.merchant, row) else "",
     }
-
-
-def _wants_two(request: StaffRequest, row: Operation) -> bool:
-    limit = request.merchant.second_person_from
-    return limit is not None and (row.amount_minor or row.points or 0) >= limit
 
 
 def _waits_for_another(request: StaffRequest, row: Operation, verdict: str) -> bool:
     """Whether this person has said this already, and one is not enough."""
-    return _wants_two(request, row) and row.decision == verdict and row.decided_by_id == request.person.pk
+    return (
+        limits.wants_two(request.merchant, row) and row.decision == verdict and row.decided_by_id == request.person.pk
+    )
 
 
 def _second_beat(request: StaffRequest, row: Operation, verdict: str) -> dict[str, object]:
-    if not _wants_two(request, row) or row.decision == verdict:
+    if not limits.wants_two(request.merchant, row) or row.decision == verdict:
         return {
             "sentence": words.record(row, verdict),
             "consequence": gettext("This cannot be changed."),

@@ -16,10 +16,10 @@ from django.utils.translation import gettext_lazy as _
 
 from portal import formats
 from portal.connectors.base import Reason
-from portal.ledger import operations
+from portal.ledger import limits, operations
 from portal.ledger.attention_forms import DID_NOT, HAPPENED
 from portal.ledger.models import WORKER_LOST, Exchange, Operation
-from portal.merchants.models import Member
+from portal.merchants.models import Member, Merchant
 from portal.money import Money
 
 # One line per thing that can be asked; a void is two of them, by what it undoes.
@@ -226,9 +226,12 @@ def refusal(why: str) -> str:
     return str(REFUSALS.get(why, _("This cannot be recorded.")))
 
 
-def limit(row: Operation, from_here: int) -> str:
+def limit(row: Operation, merchant: Merchant) -> str:
     """Why one person is not enough."""
-    size = formats.points(from_here) if row.points is not None else _money(row, from_here)
+    from_here = limits.second_person_from(merchant, row)
+    assert from_here is not None
+    most = _money(row, limits.at(row.currency, from_here, merchant).minor) if row.points is None else ""
+    size = most or formats.points(from_here)
     return gettext("From %(limit)s on, two people have to say the same.") % {"limit": size}
 
 

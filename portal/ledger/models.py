@@ -1,13 +1,14 @@
 """What happened: cards, operations with their exchanges, and look-ups.
 
-Look-ups are written by balances.py only, everything else by operations.py.
+Look-ups are written by balances.py only, limits by limits.py, approvals by approvals.py, everything else by
+operations.py.
 """
 
 import uuid
 from typing import Any
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
@@ -17,6 +18,8 @@ from portal.merchants.writers import Writer, WrittenRows
 inquiry_writer = Writer("portal.ledger.balances")
 operation_writer = Writer("portal.ledger.operations")
 shift_writer = Writer("portal.ledger.shifts")
+limit_writer = Writer("portal.ledger.limits")
+approval_writer = Writer("portal.ledger.approvals")
 
 
 class State(models.TextChoices):
@@ -221,6 +224,9 @@ class Operation(models.Model):
     till = models.ForeignKey(
         Till, null=True, db_index=False, on_delete=models.DO_NOTHING, help_text="Where it was asked; it has a store."
     )
+    approval = models.ForeignKey(
+        "Approval", null=True, db_index=False, on_delete=models.DO_NOTHING, help_text="Where it took a second person."
+    )
 
     state = models.CharField(max_length=20, choices=OperationState.choices, default=OperationState.WAITING)
     attempt = models.PositiveSmallIntegerField(default=0)
@@ -385,3 +391,121 @@ class Shift(models.Model):
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         raise TypeError("A shift is never deleted.")
+
+
+class LimitRows(WrittenRows["Limit"]):
+    """Limits."""
+
+    writer = limit_writer
+
+
+class Limit(models.Model):
+    """The most that one role moves alone with one kind of operation. Where there is no row there is no limit."""
+
+    merchant = models.ForeignKey(Merchant, on_delete=models.CASCADE)
+    role = models.CharField(max_length=20, help_text="merchants.roles.Role.")
+    verb = models.CharField(max_length=20, help_text="connectors.base.VERBS.")
+    most = models.BigIntegerField(help_text="Minor units of the merchant's currency, or points.")
+
+    objects = LimitRows.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["merchant", "id"], name="limit_of_merchant"),
+            models.UniqueConstraint(fields=["merchant", "role", "verb"], name="limit_once"),
+            models.CheckConstraint(condition=Q(most__gte=0, most__lte=10**9), name="limit_in_range"),
+        ]
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        limit_writer.require()
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        limit_writer.require()
+        return super().delete(*args, **kwargs)
+
+
+class ApprovalState(models.TextChoices):
+    """Where a wish above somebody's limit stands."""
+
+    PENDING = "pending", _("Needs a second person")
+    APPROVED = "approved", _("Approved")
+    REFUSED = "refused", _("Refused")
+    WITHDRAWN = "withdrawn", _("Taken back")
+    EXPIRED = "expired", _("Expired")
+
+
+class ApprovalRows(WrittenRows["Approval"]):
+    """Approvals."""
+
+    writer = approval_writer
+
+
+class Approval(models.Model):
+    """A wish above the asker's limit, put before a second person. Approved, it becomes the operation of the same key.
+
+    Holds what that operation will hold, field by field (operations.ASKED); `sealed_input` is sealed for the operation
+    already and leaves this row when it is over.
+    """
+
+    merchant = models.ForeignKey(Merchant, on_delete=models.DO_NOTHING)
+    connection = models.ForeignKey(Connection, on_delete=models.DO_NOTHING)
+    card = models.ForeignKey(Card, on_delete=models.DO_NOTHING)
+    original = models.ForeignKey(Operation, null=True, on_delete=models.DO_NOTHING, related_name="+")
+    key = models.UUIDField(editable=False)
+    verb = models.CharField(max_length=20, help_text="connectors.base.VERBS.")
+    amount_minor = models.BigIntegerField(null=True)
+    currency = models.CharField(max_length=3, blank=True)
+    points = models.BigIntegerField(null=True)
+    also_activate = models.BooleanField(default=False)
+    extra = models.JSONField(default=dict)
+    sealed_input = models.BinaryField(null=True)
+    fingerprint = models.BinaryField(help_text="Keyed hash of all that was asked, as the operation's.")
+    asked_by = models.ForeignKey(Person, on_delete=models.DO_NOTHING, related_name="+")
+    till = models.ForeignKey(Till, null=True, on_delete=models.DO_NOTHING, related_name="+")
+    asked_at = models.DateTimeField()
+    expires_at = models.DateTimeField(help_text="Not approved by then, it never is.")
+
+    state = models.CharField(max_length=20, choices=ApprovalState.choices, default=ApprovalState.PENDING)
+    decided_by = models.ForeignKey(Person, null=True, on_delete=models.DO_NOTHING, related_name="+")
+    reason = models.CharField(max_length=500, blank=True, help_text="What the second person said, if anything.")
+    ended_at = models.DateTimeField(null=True)
+
+    objects = ApprovalRows.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["merchant", "id"], name="approval_of_merchant"),
+            models.UniqueConstraint(fields=["merchant", "key"], name="approval_key_once"),
+            models.CheckConstraint(condition=Q(state__in=ApprovalState.values), name="approval_state_known"),
+            models.CheckConstraint(
+                condition=Q(state__in=("approved", "refused"), decided_by__isnull=False)
+                | (~Q(state__in=("approved", "refused")) & Q(decided_by=None)),
+                name="approval_decided_by_somebody",
+            ),
+            models.CheckConstraint(
+                condition=Q(decided_by=None) | ~Q(decided_by=F("asked_by")), name="approval_never_by_the_asker"
+            ),
+            models.CheckConstraint(
+                condition=Q(state="pending", ended_at=None)
+                | (~Q(state="pending") & Q(ended_at__isnull=False, sealed_input=None)),
+                name="approval_keeps_no_secret_after_the_end",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["merchant", "id"], condition=Q(state="pending"), name="approval_pending"),
+            models.Index(fields=["expires_at"], condition=Q(state="pending"), name="approval_expiring"),
+            models.Index(fields=["card"], condition=Q(state="pending"), name="approval_of_card"),
+        ]
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        approval_writer.require()
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        raise TypeError("An approval is never deleted.")
+
+    @property
+    def reference(self) -> str:
+        """What the operation's reference will be: 32 hexadecimal digits."""
+        return self.key.hex

@@ -5,7 +5,7 @@ kept together, so that they can be translated.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.utils import timezone
@@ -245,6 +245,11 @@ CANNOT_ASK: dict[str, Promise] = {
     "reason_wanted": _("Say why, in a few words."),
     "decided_already": _("Somebody has decided this meanwhile."),
     "second_person_wanted": _("A second person has to say the same."),
+    "nobody_may_approve": _(
+        "This is above your limit, and nobody else here may approve so much. An owner can change the limits in "
+        "Settings. Nothing was sent."
+    ),
+    "asker_may_not": _("Who asked for it may not any more. Nothing was sent."),
 }
 
 
@@ -403,6 +408,11 @@ def view(operation: Operation, *, after: str, after_pending: bool, behind: Opera
     )
 
 
+def planned(operation: Operation) -> str:
+    """Take $12.50 from •••• 8500."""
+    return str(_PLANNED[operation.verb]) % _values(operation)
+
+
 def _ending(operation: Operation) -> tuple[str, str]:
     title, advice = _ENDS.get(operation.reason) or words.failure_words(operation.reason)
     return str(title), str(advice)
@@ -510,6 +520,10 @@ def story(operation: Operation, exchanges: Sequence[Exchange]) -> list[Moment]:
             text=gettext("%(name)s asked for it.") % {"name": name_of(operation.asked_by)},
         )
     ]
+    if operation.approval is not None:
+        approved = gettext("%(name)s approved it.") % {"name": name_of(operation.approval.decided_by)}
+        told.insert(0, Moment(at=operation.asked_at, text=approved, quote=operation.approval.reason))
+        told[1] = replace(told[1], at=operation.approval.asked_at)
     told += [_exchange_moment(operation, exchange) for exchange in exchanges]
     if operation.decided_at and operation.decision:
         said = (

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.conf import settings
+from django.core.exceptions import PermissionDenied
 from django.db import connection as database
 from django.db import transaction
 from django.db.models import F, Q
@@ -26,9 +27,9 @@ from django.db.models.functions import Now
 
 from portal.connectors import PROVIDERS
 from portal.connectors.base import Declined, Failure, Misconfigured, Reading, Reason, Receipt, Unclear, Unreachable
-from portal.ledger import calls, cards, clock, wake
+from portal.ledger import calls, cards, clock, limits, wake
 from portal.ledger.calls import Caller, Levels
-from portal.ledger.models import Card, Exchange, Operation, OperationState, operation_writer
+from portal.ledger.models import Approval, Card, Exchange, Operation, OperationState, operation_writer
 from portal.merchants import access, audit, connections, tenancy, vault
 from portal.merchants.models import Connection, Member, Till
 from portal.merchants.roles import Permission
@@ -78,6 +79,15 @@ class CannotAsk(Exception):
         self.why = why
 
 
+class AboveLimit(Exception):
+    """More than the asker may move alone: it takes a second person, see approvals.py. Nothing was stored; `operation`
+    is the row it would have become."""
+
+    def __init__(self, operation: Operation) -> None:
+        super().__init__("This takes a second person.")
+        self.operation = operation
+
+
 @dataclass(frozen=True, kw_only=True)
 class Wish:
     """What somebody wants done. `amount` and `points` are never both given; `private` (customer details) is sealed."""
@@ -92,26 +102,72 @@ class Wish:
     private: Mapping[str, object] | None = None
 
 
+# What an operation is asked with: an approval holds the same fields and hands them over.
+ASKED = (
+    *("merchant_id", "connection", "card", "original", "key", "verb", "amount_minor", "currency", "points"),
+    *("also_activate", "extra", "sealed_input", "fingerprint", "asked_by", "till"),
+)
+
+
 # ---- Intake ---------------------------------------------------------------------------------------------------
 def request(*, member: Member, key: uuid.UUID, wish: Wish, priority: int = 0, till: Till | None = None) -> Operation:
     """Take in a wish, once per key, and wake a worker. Returns the operation, or the one this key made before.
     `till` is where it was asked, if at one.
 
     Raises OtherContent where the key was used for something else, CannotAsk for what cannot work, NotNow for a person
-    at a paused connection (a file is held instead), PermissionDenied if the member may no longer.
+    at a paused connection (a file is held instead), PermissionDenied if the member may no longer, AboveLimit where the
+    member may not alone.
     """
     connection = wish.card.connection
     fresh = _new(member, key, wish, priority)
     fresh.till = till
-    if made := _made_before(fresh):
+    if made := made_before(fresh):
         return made
+    if _is_put_forward(fresh):
+        raise AboveLimit(fresh)
     _check(wish, connection)
     if priority == 0 and not connections.is_asked(connection):
         raise connections.NotNow(connection)
-    return _take_in(member, fresh, wish)
+    return _take_in(member, fresh)
 
 
-def _made_before(fresh: Operation) -> Operation | None:
+@operation_writer.writes
+def take_in_approved(approval: Approval, *, asker: Member, approver: Member) -> Operation:
+    """Take in what `approval` holds, in the transaction in which `approver` approves it, and wake a worker.
+
+    The approver's limit and both people's roles are looked at here once more; that the stored row says so, and that
+    nobody approves for themselves, the database looks at (migration 0007).
+
+    Raises CannotAsk, NotNow and OtherContent as `request`, PermissionDenied where the approver may no longer, and
+    AboveLimit where it is above the approver's limit, too.
+    """
+    fresh = asked_for(approval)
+    # Always in the same order, so that two who approve each other's wishes do not wait for each other.
+    roles = {}
+    for each in sorted((asker, approver), key=lambda member: member.pk):
+        try:
+            permission = PERMISSIONS[fresh.verb] if each.pk == asker.pk else Permission.APPROVE
+            roles[each.pk] = access.still_may(each, permission)
+        except PermissionDenied:
+            if each.pk == asker.pk:
+                raise CannotAsk("asker_may_not") from None
+            raise
+    if not limits.may_alone(approver.merchant, roles[approver.pk], fresh):
+        raise AboveLimit(fresh)
+    _check(_wish(fresh), fresh.connection)
+    if not connections.is_asked(fresh.connection):
+        raise connections.NotNow(fresh.connection)
+    return _insert(fresh, asker)
+
+
+def asked_for(approval: Approval) -> Operation:
+    """The operation an approval is about, not stored: what it becomes once it is approved."""
+    asked = {name: getattr(approval, name) for name in ASKED}
+    in_flight_key = bytes(approval.card.index)
+    return Operation(**asked, approval=approval, in_flight_key=in_flight_key, asked_at=clock.now())
+
+
+def made_before(fresh: Operation) -> Operation | None:
     """What its key was used for already: pressed twice, it is neither checked nor refused afresh."""
     known = Operation.objects.select_related("connection", "card")
     stored = known.filter(merchant=fresh.merchant_id, key=fresh.key).first()
@@ -120,20 +176,42 @@ def _made_before(fresh: Operation) -> Operation | None:
     return stored
 
 
+def _is_put_forward(fresh: Operation) -> bool:
+    """Whether its key has been put before a second person: then it goes that way and no other."""
+    return Approval.objects.filter(merchant=fresh.merchant_id, key=fresh.key).exists()
+
+
 @operation_writer.writes
-def _take_in(member: Member, fresh: Operation, wish: Wish) -> Operation:
+def _take_in(member: Member, fresh: Operation) -> Operation:
     with transaction.atomic(durable=True):
-        access.still_may(member, PERMISSIONS[wish.verb])
-        Operation.objects.bulk_create([fresh], ignore_conflicts=True)
-        stored = _made_before(fresh)
-        if stored is None:
-            raise CannotAsk("voided_already")  # the only other unique rule a fresh row can meet
-        if stored.asked_at == fresh.asked_at:
-            audit.record(
-                "operation asked", fresh.reference, merchant=member.merchant, person=member.person, what=wish.verb
-            )
-            transaction.on_commit(wake.for_operations)
+        role = access.still_may(member, PERMISSIONS[fresh.verb])
+        # By a PIN a member acts in a smaller role than the row's; meanwhile the row's may have been lowered.
+        within = all(limits.may_alone(member.merchant, each, fresh) for each in {role, member.role})
+        if not within or _is_put_forward(fresh):
+            raise AboveLimit(fresh)
+        return _insert(fresh, member)
+
+
+def _insert(fresh: Operation, asker: Member) -> Operation:
+    Operation.objects.bulk_create([fresh], ignore_conflicts=True)
+    stored = made_before(fresh)
+    if stored is None:
+        raise CannotAsk("voided_already")  # the only other unique rule a fresh row can meet
+    if stored.asked_at == fresh.asked_at:
+        audit.record("operation asked", fresh.reference, merchant=asker.merchant, person=asker.person, what=fresh.verb)
+        transaction.on_commit(wake.for_operations)
     return stored
+
+
+def _wish(fresh: Operation) -> Wish:
+    assert fresh.card is not None
+    return Wish(
+        verb=fresh.verb,
+        card=fresh.card,
+        amount=Money(fresh.amount_minor, fresh.currency) if fresh.amount_minor is not None else None,
+        points=Points(fresh.points) if fresh.points is not None else None,
+        original=fresh.original,
+    )
 
 
 def _check(wish: Wish, connection: Connection) -> None:
@@ -536,8 +614,7 @@ def decide(operation: Operation, *, member: Member, happened: bool, reason: str)
         row = Operation.objects.select_for_update().get(pk=operation.pk, merchant=member.merchant_id)
         if row.state != OperationState.NEEDS_PERSON:
             raise CannotAsk("decided_already")
-        limit = member.merchant.second_person_from
-        alone = limit is None or (row.amount_minor or row.points or 0) < limit
+        alone = not limits.wants_two(member.merchant, row)
         if not alone and row.decision == verdict and row.decided_by_id == member.person_id:
             raise CannotAsk("second_person_wanted")
         if alone or row.decision != verdict:

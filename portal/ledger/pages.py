@@ -265,7 +265,8 @@ def _exchanges(request: StaffRequest, found: Operation) -> list[Exchange]:
 def _operation(request: StaffRequest, key: uuid.UUID) -> Operation:
     found = (
         Operation.objects.select_related(
-            "connection", "card", "original__asked_by", "asked_by", "decided_by", "seconded_by", "till__store"
+            *("connection", "card", "original__asked_by", "asked_by"),
+            *("approval__decided_by", "decided_by", "seconded_by", "till__store"),
         )
         .filter(merchant=request.merchant, key=key)
         .first()

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from portal.ledger import balances, operations, wake
+from portal.ledger import approvals, balances, operations, wake
 
 
 @shared_task(queue="work")
@@ -28,7 +28,9 @@ def work_on_operations() -> None:
 
 @shared_task(queue="work")
 def sweep_operations() -> None:
-    """Take back what dead workers left, look at what became of lost answers, and wake workers for what waits."""
+    """Take back what dead workers left, look at what became of lost answers, wake workers for what waits, and close
+    what nobody approved in time."""
     if operations.sweep():
         wake.for_operations()
     operations.settle_due()
+    approvals.expire_due()

@@ -22,7 +22,17 @@ from django.views.decorators.http import require_http_methods, require_POST
 from portal import formats
 from portal.connectors import PROVIDERS
 from portal.connectors.base import CardStatus
-from portal.ledger import balances, card_words, operation_words, operations, pages
+from portal.ledger import (
+    approval_pages,
+    approval_words,
+    approvals,
+    balances,
+    card_words,
+    limits,
+    operation_words,
+    operations,
+    pages,
+)
 from portal.ledger.models import OVER, Card, Inquiry, Operation, OperationState, State
 from portal.ledger.till_forms import MONEY, POINTS, WITH_ORIGINAL, ActionForm
 from portal.merchants import audit, connections, tills
@@ -73,6 +83,7 @@ class Question:
     amount: str
     sentence: SafeString
     short: str
+    second: str
     after: str
     old_reading: bool
     button: str
@@ -116,7 +127,7 @@ def card(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
     asked = request.POST if request.method == "POST" else request.GET
     tabs = _tabs(request, found, originals, unsettled, str(asked.get("do", "")))
     form = _form(request, found, _current(tabs), originals)
-    question = _question(form) if form is not None and form.is_bound and form.is_valid() else None
+    question = _question(request, form) if form is not None and form.is_bound and form.is_valid() else None
     status = 422 if form is not None and form.errors else 200
     return _page(request, found, tabs, unsettled, form, question, status=status)
 
@@ -132,13 +143,15 @@ def confirm(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
     current = _current(tabs)
     form = _bound(request, found, current.verb, originals)
     if form.is_valid() and _may_be_asked(request, form, current):
+        fresh = [pair for pair in form.exact() if pair[0] != "key"]
         try:
-            operation = operations.request(
+            asked = approvals.request(
                 member=request.member, key=form.cleaned_data["key"], wish=form.wish(), till=request.till
             )
         except operations.OtherContent as other:
-            fresh = [pair for pair in form.exact() if pair[0] != "key"]
             return pages.first_outcome(request, other.operation, card=found, verb=current.verb, exact=fresh)
+        except approvals.OtherContent as other:
+            return approval_pages.first_outcome(request, other.approval, verb=current.verb, exact=fresh)
         except operations.CannotAsk as cannot:
             form.add_error(None, operation_words.cannot_ask(cannot.why))
         except connections.NotNow as not_now:
@@ -147,7 +160,8 @@ def confirm(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
             form.add_error(None, who_can(operations.PERMISSIONS[current.verb]))
         else:
             # 303: a reload of what follows asks for the page, never for the money again.
-            return _see(reverse("operation", args=[request.merchant.slug, operation.key]))
+            page = "operation" if isinstance(asked, Operation) else "approval"
+            return _see(reverse(page, args=[request.merchant.slug, asked.key]))
     return _page(request, found, tabs, unsettled, _as_typed(form), None, status=422)
 
 
@@ -188,6 +202,7 @@ def _page(
     action = {
         "card": found,
         "lock": _lock(request, unsettled),
+        "put_forward": _put_forward(request, found),
         "tabs": tabs,
         "current": current,
         "form": form,
@@ -266,6 +281,18 @@ def _lock(request: StaffRequest, unsettled: Operation | None) -> dict[str, str] 
         "url": reverse("operation", args=[request.merchant.slug, unsettled.key]),
         "shape": shape,
         "word": word,
+    }
+
+
+def _put_forward(request: StaffRequest, found: Card) -> dict[str, str] | None:
+    """The oldest wish for this card that waits for a second person."""
+    waits = approvals.waiting(request.merchant.pk).filter(card=found).select_related("asked_by", "original").first()
+    if waits is None:
+        return None
+    return {
+        "word": str(waits.get_state_display()),
+        "text": approval_words.waits(waits, request.person),
+        "url": reverse("approval", args=[request.merchant.slug, waits.key]),
     }
 
 
@@ -406,7 +433,7 @@ def _attempt(request: StaffRequest, found: Card, verb: str) -> uuid.UUID:
     attempts: dict[str, str] = request.session.get("attempts", {})
     name = f"{found.key.hex} {verb}"
     kept = attempts.get(name)
-    if kept and not Operation.objects.filter(merchant=request.merchant, key=kept, state__in=OVER).exists():
+    if kept and not _is_over(request, uuid.UUID(kept)):
         return uuid.UUID(kept)
     fresh = uuid.uuid4()
     attempts.pop(name, None)
@@ -414,10 +441,19 @@ def _attempt(request: StaffRequest, found: Card, verb: str) -> uuid.UUID:
     return fresh
 
 
+def _is_over(request: StaffRequest, key: uuid.UUID) -> bool:
+    if Operation.objects.filter(merchant=request.merchant, key=key, state__in=OVER).exists():
+        return True
+    approval = approvals.of_key(request.merchant, key)
+    return approval is not None and approvals.is_over(approval)
+
+
 def _may_be_asked(request: StaffRequest, form: ActionForm, current: Tab) -> bool:
     """Whether it is offered still; what this key asked for before is shown in any case."""
     key = form.cleaned_data["key"]
     if not current.why_not or Operation.objects.filter(merchant=request.merchant, key=key).exists():
+        return True
+    if approvals.of_key(request.merchant, key):
         return True
     form.add_error(None, current.why_not)
     return False
@@ -454,7 +490,7 @@ def _choices(form: ActionForm) -> list[Choice]:
 
 
 # ---- The sentence -------------------------------------------------------------------------------------------------
-def _question(form: ActionForm) -> Question | None:
+def _question(request: StaffRequest, form: ActionForm) -> Question | None:
     """The sentence to confirm. A payment above the balance becomes one of the balance, and says what is left to
     collect; one from an empty card becomes an error beside the field."""
     found, wish = form.card, form.wish()
@@ -479,6 +515,7 @@ def _question(form: ActionForm) -> Question | None:
         }
     text = formats.money(Money(amount.minor, amount.currency)) if amount else ""
     text = text or (formats.points(wish.points.count) if wish.points else "")
+    second = _second(request, form.wish())
     return Question(
         amount=text,
         sentence=operation_words.question(
@@ -487,9 +524,26 @@ def _question(form: ActionForm) -> Question | None:
         short=short,
         after=_after(form, amount, wish),
         old_reading=card_words.view(found, None, sees_customers=False).old,
-        button=operation_words.button(form.verb, amount=text, original=wish.original),
+        second=second,
+        button=gettext("Ask a second person")
+        if second
+        else operation_words.button(form.verb, amount=text, original=wish.original),
         exact=form.exact(),
     )
+
+
+def _second(request: StaffRequest, wish: operations.Wish) -> str:
+    """What is said where it takes somebody else's word, too."""
+    asked = Operation(
+        verb=wish.verb,
+        amount_minor=wish.amount.minor if wish.amount else None,
+        currency=wish.amount.currency if wish.amount else "",
+        points=wish.points.count if wish.points else None,
+    )
+    limit = limits.of(request.merchant, request.member.role, asked.verb)
+    if limit is None or limits.covers(limit, asked, request.merchant):
+        return ""
+    return approval_words.above(asked, limit, request.merchant)
 
 
 def _after(form: ActionForm, amount: Money | None, wish: operations.Wish) -> str:

@@ -96,6 +96,7 @@ class Merchant(models.Model):
     lock_after_seconds = models.PositiveSmallIntegerField(
         default=120, help_text="A till that nobody touches for so long locks itself."
     )
+    second_person_from_points = models.BigIntegerField(null=True, blank=True, help_text="The same, for points.")
 
     class Meta:
         constraints = [

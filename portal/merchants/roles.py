@@ -34,6 +34,7 @@ class Permission(StrEnum):
     VOID = "void"
     SEE_OPERATIONS = "see_operations"
     DECIDE = "decide"
+    APPROVE = "approve"
     SEE_CUSTOMERS = "see_customers"
     SEE_SETTINGS = "see_settings"
     CONNECT = "connect"
@@ -45,6 +46,7 @@ class Permission(StrEnum):
     LEAVE = "leave"
     MANAGE_PEOPLE = "manage_people"
     MANAGE_OWNERS = "manage_owners"
+    SET_LIMITS = "set_limits"
 
 
 EVERYBODY = frozenset(Role)
@@ -63,6 +65,7 @@ TABLE: dict[Permission, tuple[Promise, frozenset[Role]]] = {
     Permission.VOID: (_("Voiding"), AT_THE_TILL),
     Permission.SEE_OPERATIONS: (_("Seeing operations"), EVERYBODY - {Role.MARKETING}),
     Permission.DECIDE: (_("Deciding what became of an operation"), frozenset({Role.OWNER, Role.MANAGER})),
+    Permission.APPROVE: (_("Approving what is above somebody's limit"), frozenset({Role.OWNER, Role.MANAGER})),
     Permission.SEE_CUSTOMERS: (_("Seeing who holds a card"), AT_THE_TILL),
     Permission.SEE_SETTINGS: (
         _("Seeing stores, people and connections"),
@@ -90,6 +93,7 @@ TABLE: dict[Permission, tuple[Promise, frozenset[Role]]] = {
     ),
     # Asked for by may_give: only who holds it gives it, so nobody but an owner makes or unmakes one.
     Permission.MANAGE_OWNERS: (_("Inviting, changing and removing owners"), frozenset({Role.OWNER})),
+    Permission.SET_LIMITS: (_("Setting limits"), frozenset({Role.OWNER})),
 }
 
 # What a PIN opens, whoever's it is: the till's work and nothing else. A new permission is not here until somebody has

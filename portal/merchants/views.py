@@ -76,6 +76,9 @@ def settings_page(request: StaffRequest) -> HttpResponse:
             if may(request.member.role, Permission.MANAGE_TILLS)
             else "",
             "may_see_outbox": may(request.member.role, Permission.SEE_OUTBOX),
+            "limits_url": reverse("limits", args=[request.merchant.slug])
+            if may(request.member.role, Permission.SET_LIMITS)
+            else "",
             "sandbox_shown": any(one.environment == "sandbox" for one in mine),
         },
     )

@@ -2,14 +2,16 @@
 
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from django.db import connections
 
-from portal.ledger import cards, operations
+from portal.desk import demo
+from portal.ledger import calls, cards, operations
 from portal.ledger.models import Card, Operation
 from portal.merchants import tenancy
 from portal.merchants.models import Connection, Member
@@ -86,3 +88,17 @@ def till(jung: Any, alice: Any, paywizard: Connection, sandbox: Sandbox, setting
     settings.OPERATION_SECONDS, settings.OPERATION_LEASE_SECONDS, settings.QUIET_SECONDS = 1, 5, 0
     with tenancy.merchant(jung.pk):
         yield Till(Member.objects.select_related("merchant", "person").get(person=alice), paywizard, sandbox)
+
+
+@pytest.fixture
+def till_for_good(django_db_setup: None, django_db_blocker: Any, sandbox: Sandbox, settings: Any) -> Iterator[Till]:
+    """The demo's till, in rows that other connections see; gone afterwards."""
+    settings.OPERATION_SECONDS, settings.OPERATION_LEASE_SECONDS, settings.QUIET_SECONDS = 1, 5, 0
+    calls.wire.cache_clear()
+    with django_db_blocker.unblock(), tenancy.every_merchant("a test arranges its rows"):
+        demo.load({name: sandbox.credentials(name) for name in ("cardinquiry", "paywizard")})
+        alice = Member.objects.select_related("merchant", "person").get(person__email="alice@example.com")
+        yield Till(alice, Connection.objects.get(merchant=alice.merchant, provider="paywizard"), sandbox)
+        demo.remove()
+        for alias in ("default", "owner"):
+            connections[alias].close()

@@ -10,16 +10,14 @@ import uuid
 from datetime import timedelta
 
 import pytest
-from django.db import connection, connections
+from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import escape
 
-from portal.desk import demo
-from portal.ledger import attention, attention_words, calls, operations
+from portal.ledger import attention, attention_words, operations
 from portal.ledger.models import Exchange, Operation, OperationState, Pulse, operation_writer
-from portal.merchants import tenancy
 from portal.merchants.models import AuditEntry, Connection, Member, Person
 from tests.conftest import make_person
 from tests.ledger.conftest import CARD, Till
@@ -537,20 +535,6 @@ def test_below_the_limit_one_person_is_enough(till, strict, manager):
 
 
 # ---- Two at once ----------------------------------------------------------------------------------------------
-@pytest.fixture
-def till_for_good(django_db_setup, django_db_blocker, sandbox, settings):
-    """The demo's till, in rows that other connections see; gone afterwards."""
-    settings.OPERATION_SECONDS, settings.OPERATION_LEASE_SECONDS, settings.QUIET_SECONDS = 1, 5, 0
-    calls.wire.cache_clear()
-    with django_db_blocker.unblock(), tenancy.every_merchant("a test arranges its rows"):
-        demo.load({name: sandbox.credentials(name) for name in ("cardinquiry", "paywizard")})
-        alice = Member.objects.select_related("merchant", "person").get(person__email="alice@example.com")
-        yield Till(alice, Connection.objects.get(merchant=alice.merchant, provider="paywizard"), sandbox)
-        demo.remove()
-        for alias in ("default", "owner"):
-            connections[alias].close()
-
-
 def test_two_managers_at_the_same_moment_end_it_once(till_for_good, signed_in):
     people = [Person.objects.get(email=f"{name}@example.com") for name in ("milan", "olivia")]
     for number in PLAIN[:5]:

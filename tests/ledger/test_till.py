@@ -11,7 +11,7 @@ from django.utils import timezone, translation
 from django.utils.html import escape
 
 from portal.connectors.base import Reason
-from portal.ledger import balances, operation_words, operations, words
+from portal.ledger import approvals, balances, operation_words, operations, words
 from portal.ledger.models import Card, Inquiry, Operation, OperationState, State, inquiry_writer, operation_writer
 from portal.ledger.till_forms import read_amount
 from portal.merchants.models import AuditEntry, Connection, Member
@@ -633,11 +633,11 @@ def test_a_stale_confirmation_on_a_locked_card_is_not_queued_for_later(browser, 
 
 
 def cannot_ask_words() -> set[str]:
-    tree = ast.parse(Path(operations.__file__).read_text())
     return {
         node.args[0].value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "CannotAsk"
+        for module in (operations, approvals)
+        for node in ast.walk(ast.parse(Path(module.__file__).read_text()))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) == "CannotAsk"
     }
 
 

@@ -21,6 +21,7 @@ EVERY_MERCHANT_CALLS = {
     ("merchants/audit.py", "a line of the trail about no merchant is the administrators'"),
     ("merchants/invitations.py", "whoever is invited knows a token and no merchant"),
     ("ledger/operations.py", "a worker claims the operation that is due first"),
+    ("ledger/approvals.py", "wishes that nobody approved in time are closed"),
     ("ledger/operations.py", "operations whose quiet period is over are looked at"),
     ("ledger/operations.py", "the sweep finds operations of dead workers and forgotten ones"),
     ("ledger/balances.py", "the sweep finds look-ups of dead workers and old ones"),

@@ -50,7 +50,9 @@ def test_only_the_writer_modules_use_the_right():
     }
 
     assert users == {
+        "ledger/approvals.py",
         "ledger/balances.py",
+        "ledger/limits.py",
         "ledger/operations.py",
         "ledger/shifts.py",
         "mail/outbox.py",
