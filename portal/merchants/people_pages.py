@@ -7,7 +7,6 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
-from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.contrib import messages
 from django.db.models import Q
@@ -19,7 +18,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from portal import formats
-from portal.merchants import audit, invitations, people
+from portal.merchants import audit, invitations, people, second_factor
 from portal.merchants.access import StaffRequest, member
 from portal.merchants.models import Invitation, InvitationState, Member
 from portal.merchants.people_forms import InviteForm, RoleForm
@@ -76,7 +75,7 @@ def listing(request: StaffRequest) -> HttpResponse:
     """Everybody here by name, and who is invited; `after` names the last person of the page before."""
     after = _find(request, _uuid(request.GET.get("after", "")))
     rows = _members(request, after)
-    proving = _with_second_factor([row.person_id for row in rows])
+    proving = second_factor.who_have_one([row.person_id for row in rows])
     manages = may(request.member.role, Permission.MANAGE_PEOPLE)
     return render(
         request,
@@ -100,12 +99,6 @@ def _members(request: StaffRequest, after: Member | None) -> list[Member]:
         name = after.person.name
         rows = rows.filter(Q(person__name__gt=name) | Q(person__name=name, id__gt=after.pk))
     return list(rows.order_by("person__name", "id")[: PAGE + 1])
-
-
-def _with_second_factor(people_ids: list[int]) -> set[int]:
-    """Who of them has to show more than a password; recovery codes alone are none."""
-    factors = Authenticator.objects.exclude(type=Authenticator.Type.RECOVERY_CODES)
-    return set(factors.filter(user__in=people_ids).values_list("user_id", flat=True))
 
 
 def _person_line(request: StaffRequest, row: Member, proving: set[int], *, manages: bool) -> PersonLine:
@@ -266,7 +259,7 @@ def person(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
             "theirs": theirs,
             "is_you": theirs.pk == request.member.pk,
             "seen": formats.age(timezone.now() - theirs.seen_at) if theirs.seen_at else "",
-            "second_factor": bool(_with_second_factor([theirs.person_id])),
+            "second_factor": second_factor.has_one(theirs.person),
             "may_change": may_change,
             "denied": "" if may_change else who_can(Permission.MANAGE_OWNERS),
             "last_owner": people.is_last_owner(theirs),
