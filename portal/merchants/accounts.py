@@ -9,7 +9,7 @@ from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.forms import SignupForm
-from allauth.account.internal.flows.login import get_authentication_records
+from allauth.account.internal.flows.login import get_authentication_records, record_authentication
 from allauth.account.internal.flows.signup import prevent_enumeration
 from allauth.account.models import EmailAddress
 from allauth.core.exceptions import ImmediateHttpResponse, ReauthenticationRequired
@@ -100,6 +100,8 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth has no ty
         return [stage for stage in stages if stage != "allauth.mfa.stages.TrustStage"]
 
     def post_login(self, request: HttpRequest, user: Person, **how: Any) -> HttpResponse:
+        if how["signup"]:  # a password chosen and a code typed a moment ago prove as much as one asked for
+            record_authentication(request, user, method="password")
         response: HttpResponse = super().post_login(request, user, **how)
         second_factor.remember_browser(request, user, response)
         return response

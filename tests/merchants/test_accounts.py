@@ -57,6 +57,13 @@ def test_who_signs_up_is_in_after_typing_the_code_that_came_by_mail(browser):
     assert EmailAddress.objects.get(user=nora).verified
 
 
+def test_who_has_just_signed_up_is_not_asked_for_the_password_again(browser):
+    signs_up(browser)
+    browser.post("/accounts/confirm-email/", {"action": "verify", "code": code_in(mail.outbox[0])})
+
+    assert browser.get("/accounts/second-factor/app/").status_code == 200
+
+
 def test_the_mail_with_the_code_is_plain_text_to_one_address(browser):
     signs_up(browser)
 
