@@ -136,6 +136,7 @@ INSTALLED_APPS = [
     "portal.apps.PortalConfig",
     "portal.merchants",
     "portal.mail",
+    "portal.customers",
     "portal.ledger",
     "portal.desk",
 ]

@@ -10,7 +10,7 @@ from django.contrib.auth.decorators import login_required
 from django.urls import path
 
 from portal import languages
-from portal.desk import health, lock
+from portal.desk import card_holder, customer, customer_erase, customer_merge, customers, health, lock
 from portal.desk import views as desk
 from portal.ledger import approval_pages, attention, limit_pages, pages, shift_pages, till
 from portal.ledger import views as ledger
@@ -82,6 +82,18 @@ urlpatterns = [
     path("m/<slug:merchant>/shifts/", shift_pages.listed, name="shifts"),
     path("m/<slug:merchant>/shifts/<uuid:key>/", shift_pages.report, name="shift_report"),
     path("m/<slug:merchant>/pin/", till_pages.pin, name="pin"),
+    path("m/<slug:merchant>/cards/<uuid:key>/customer/", card_holder.choose, name="card_holder"),
+    path("m/<slug:merchant>/cards/<uuid:key>/customer/attach/", card_holder.attach, name="attach_card"),
+    path("m/<slug:merchant>/cards/<uuid:key>/customer/detach/", card_holder.detach, name="detach_card"),
+    path("m/<slug:merchant>/customers/", customers.customers, name="customers"),
+    path("m/<slug:merchant>/customers/export/", customers.export, name="export_customers"),
+    path("m/<slug:merchant>/customers/new/", customers.new, name="new_customer"),
+    path("m/<slug:merchant>/customers/<uuid:key>/", customer.customer, name="customer"),
+    path("m/<slug:merchant>/customers/<uuid:key>/edit/", customer.edit, name="edit_customer"),
+    path("m/<slug:merchant>/customers/<uuid:key>/consent/", customer.consent, name="customer_consent"),
+    path("m/<slug:merchant>/customers/<uuid:key>/data/", customer.data, name="customer_data"),
+    path("m/<slug:merchant>/customers/<uuid:key>/merge/", customer_merge.merge, name="merge_customers"),
+    path("m/<slug:merchant>/customers/<uuid:key>/erase/", customer_erase.erase, name="erase_customer"),
     path("m/<slug:merchant>/outbox/", mail.listed, name="outbox"),
     path("m/<slug:merchant>/outbox/handle/", mail.handle, name="outbox_handle"),
     path("m/<slug:merchant>/outbox/<uuid:key>/", mail.one, name="outbox_mail"),

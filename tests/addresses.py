@@ -17,7 +17,9 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from portal.connectors import PROVIDERS
-from portal.ledger import approvals, balances, cards, operations, shifts
+from portal.customers.book import Details
+from portal.customers.models import Customer, Purpose
+from portal.ledger import approvals, balances, cards, holders, operations, shifts
 from portal.ledger.models import Approval, Card, Inquiry, Limit, Operation, Shift, limit_writer, operation_writer
 from portal.mail.models import OutgoingMail
 from portal.merchants import connections, invitations, tills
@@ -68,6 +70,18 @@ class Shop:
     @cached_property
     def card(self) -> Card:
         return cards.card_of(self.connection, CARD)
+
+    @cached_property
+    def customer(self) -> Customer:
+        """One whom everybody may see who sees any: they agreed to offers."""
+        made, _new = holders.add(
+            member=self.owner,
+            key=uuid.uuid4(),
+            details=Details(last_name=f"Vogel of {self.merchant.name}"),
+            agreement=holders.Agreement(purposes=[Purpose.MAILS]),
+            card=None,
+        )
+        return made
 
     @cached_property
     def look_up(self) -> Inquiry:
@@ -165,6 +179,16 @@ SAMPLES: dict[str, Sample] = {
     "attention_case": lambda shop: shop.unclear.key,
     "approval": lambda shop: shop.approval.key,
     "withdraw_approval": lambda shop: shop.approval.key,
+    # customers
+    "customer": lambda shop: shop.customer.key,
+    "edit_customer": lambda shop: shop.customer.key,
+    "customer_consent": lambda shop: shop.customer.key,
+    "customer_data": lambda shop: shop.customer.key,
+    "merge_customers": lambda shop: shop.customer.key,
+    "erase_customer": lambda shop: shop.customer.key,
+    "card_holder": lambda shop: shop.card.key,
+    "attach_card": lambda shop: shop.card.key,
+    "detach_card": lambda shop: shop.card.key,
 }
 
 # Where a post needs another permission than seeing the page does.

@@ -12,6 +12,7 @@ from django.db import models, transaction
 from django.utils.translation import gettext as _
 from psycopg import sql
 
+from portal.desk import demo_customers
 from portal.merchants import accounts, pins, practice, tenancy
 from portal.merchants.models import AuditEntry, Member, Merchant, Person, Store
 from portal.merchants.roles import Permission, Role, may
@@ -87,15 +88,16 @@ def email_of(name: str) -> str:
 def load(credentials: Mapping[str, Mapping[str, str]]) -> None:
     """Make the two merchants where they are not there yet. `credentials` are the sandboxes', by provider."""
     with _all_rows(), transaction.atomic():
-        for made_up in MERCHANTS:
-            _load_merchant(made_up, credentials)
+        merchants = [_load_merchant(made_up, credentials) for made_up in MERCHANTS]
+    for merchant in merchants:
+        demo_customers.load(merchant)
 
 
 def _all_rows() -> AbstractContextManager[None]:
     return tenancy.every_merchant("the demo makes its own merchants")
 
 
-def _load_merchant(made_up: DemoMerchant, credentials: Mapping[str, Mapping[str, str]]) -> None:
+def _load_merchant(made_up: DemoMerchant, credentials: Mapping[str, Mapping[str, str]]) -> Merchant:
     merchant, _created = Merchant.objects.get_or_create(
         slug=made_up.slug,
         defaults={
@@ -114,6 +116,7 @@ def _load_merchant(made_up: DemoMerchant, credentials: Mapping[str, Mapping[str,
         if is_new and may(role, Permission.CHOOSE_PIN):
             pins.choose(member, PIN, request=None)
     practice.add(merchant, credentials)
+    return merchant
 
 
 def _person(name: str) -> Person:

@@ -72,6 +72,8 @@ def blank_scan(request: StaffRequest, connections: list[Connection]) -> ScanForm
     )
 
 
+_OF_CUSTOMERS = ("customer", "new_customer", "edit_customer", "customer_consent", "merge_customers", "erase_customer")
+
 # Pages that belong to a place in the rail without being it.
 _INSIDE = {
     "attention_case": "attention",
@@ -94,10 +96,11 @@ def _rail(request: StaffRequest) -> list[dict[str, object]]:
     places = [
         ("desk", _("Desk"), Permission.SEE_DESK),
         ("attention", _("Attention"), Permission.SEE_OPERATIONS),
+        ("customers", _("Customers"), Permission.SEE_CONSENTING_CUSTOMERS),
         ("settings", _("Settings"), Permission.SEE_SETTINGS),
     ]
     name = request.resolver_match.url_name if request.resolver_match else ""
-    here = _INSIDE.get(name or "", name)
+    here = "customers" if name in _OF_CUSTOMERS else _INSIDE.get(name or "", name)
     return [
         {
             "label": label,

@@ -13,12 +13,12 @@ provider. What was typed is sealed before it is stored and erased in the transac
 import json
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -318,6 +318,14 @@ def _end_without_answer(inquiry: Inquiry, **why: str) -> None:
 def _move(inquiry: Inquiry, state: State, **values: object) -> None:
     """Leave ASKING, if this worker still holds it: a worker that was given up for dead writes nothing."""
     Inquiry.objects.filter(pk=inquiry.pk, state=State.ASKING, attempt=inquiry.attempt).update(state=state, **values)
+
+
+@inquiry_writer.writes
+def forget_holders(forgotten: Sequence[Card]) -> None:
+    """Take out of the look-ups of these cards who holds them. In the caller's transaction."""
+    if forgotten:
+        same = Q(card__in=forgotten) | Q(card_index__in=[bytes(card.index) for card in forgotten])
+        Inquiry.objects.filter(same, merchant=forgotten[0].merchant_id).update(holder={}, description="")
 
 
 # ---- What the clock does --------------------------------------------------------------------------------------

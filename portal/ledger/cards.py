@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 from portal.connectors.base import CardStatus, CustomerDetails, Reading
+from portal.customers import words
 from portal.ledger import clock
 from portal.ledger.models import Card
 from portal.merchants import vault
@@ -80,12 +81,7 @@ def masked_holder(details: CustomerDetails | None) -> dict[str, str]:
     name = " ".join(filter(None, [details.first_name[:1] and f"{details.first_name[:1]}.", details.last_name]))
     masked = {
         "name": name,
-        "email": _masked_email(details.email),
-        "phone": details.phone and f"••• {details.phone[-3:]}",
+        "email": words.masked_email(details.email),
+        "phone": words.masked_phone(details.phone),
     }
     return {label: text for label, text in masked.items() if text}
-
-
-def _masked_email(email: str) -> str:
-    local, at, domain = email.rpartition("@")
-    return f"{local[:1]}•••@{domain[:1]}•••{domain[domain.rfind('.') :]}" if at else ""

@@ -12,6 +12,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from portal.customers.models import Customer
 from portal.merchants.models import Connection, Merchant, Person, Till
 from portal.merchants.writers import Writer, WrittenRows
 
@@ -49,6 +50,7 @@ class Card(models.Model):
     index = models.BinaryField(help_text="Keyed hash of the number.")
     last_four = models.CharField(max_length=4)
     sealed_number = models.BinaryField(help_text="Later calls need it; only workers can open it.")
+    customer = models.ForeignKey(Customer, null=True, on_delete=models.DO_NOTHING, help_text="Who holds it.")
     first_seen_at = models.DateTimeField(db_default=Now())
     balance_minor = models.BigIntegerField(null=True, help_text="Minor units.")
     balance_currency = models.CharField(max_length=3, blank=True)
@@ -62,6 +64,10 @@ class Card(models.Model):
             models.UniqueConstraint(fields=["merchant", "id"], name="card_of_merchant"),
             models.UniqueConstraint(fields=["connection", "index"], name="card_once"),
             models.UniqueConstraint(fields=["merchant", "key"], name="card_key_once"),
+        ]
+        indexes = [
+            models.Index(fields=["merchant", "customer"], condition=Q(customer__isnull=False), name="card_of_customer"),
+            models.Index(fields=["merchant", "last_four"], name="card_by_last_four"),
         ]
 
 

@@ -22,6 +22,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from portal import formats
 from portal.connectors import PROVIDERS
 from portal.connectors.base import CardStatus
+from portal.customers import words as customer_words
 from portal.ledger import (
     approval_pages,
     approval_words,
@@ -241,10 +242,29 @@ def _reading(request: StaffRequest, found: Card) -> dict[str, object]:
         "look_up": newest,
         "not_now": not_now,
         "ask_again_key": uuid.uuid4(),
+        "holder": _holder(request, found),
         "card_url": reverse("card", args=[request.merchant.slug, found.key]),
         "ask_again_url": reverse("ask_again", args=[request.merchant.slug, found.key]),
         "desk_url": reverse("desk", args=[request.merchant.slug]),
     }
+
+
+def _holder(request: StaffRequest, found: Card) -> dict[str, object]:
+    """Who holds the card, masked for those at the till: shoppers see the screen, too. Empty for who may not see it."""
+    role, slug = request.member.role, request.merchant.slug
+    if not may(role, Permission.SEE_CUSTOMERS):
+        return {}
+    shown: dict[str, object] = {}
+    if found.customer is not None:
+        whole = may(role, Permission.EXPORT_CUSTOMERS) and not request.by_pin
+        name, *reach = customer_words.greeting(found.customer, whole=whole)
+        shown |= {"name": name, "reach": reach}
+    if not request.by_pin:  # four digits open the till, not the customers' book
+        if found.customer is not None:
+            shown["url"] = reverse("customer", args=[slug, found.customer.key])
+        if may(role, Permission.EDIT_CUSTOMERS):
+            shown["choose_url"] = reverse("card_holder", args=[slug, found.key])
+    return shown
 
 
 def _movements(request: StaffRequest, found: Card) -> list[Movement]:
@@ -564,7 +584,7 @@ def _after(form: ActionForm, amount: Money | None, wish: operations.Wish) -> str
 
 # ---- Small things -------------------------------------------------------------------------------------------------
 def _card(request: StaffRequest, key: uuid.UUID) -> Card:
-    found = Card.objects.select_related("connection").filter(merchant=request.merchant, key=key).first()
+    found = Card.objects.select_related("connection", "customer").filter(merchant=request.merchant, key=key).first()
     if found is None:
         audit.record("card not found", str(key), merchant=request.merchant, person=request.person, request=request)
         raise Http404

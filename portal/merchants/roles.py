@@ -36,6 +36,10 @@ class Permission(StrEnum):
     DECIDE = "decide"
     APPROVE = "approve"
     SEE_CUSTOMERS = "see_customers"
+    SEE_CONSENTING_CUSTOMERS = "see_consenting_customers"
+    EDIT_CUSTOMERS = "edit_customers"
+    EXPORT_CUSTOMERS = "export_customers"
+    ERASE_CUSTOMERS = "erase_customers"
     SEE_SETTINGS = "see_settings"
     CONNECT = "connect"
     RESUME_CONNECTIONS = "resume_connections"
@@ -67,6 +71,13 @@ TABLE: dict[Permission, tuple[Promise, frozenset[Role]]] = {
     Permission.DECIDE: (_("Deciding what became of an operation"), frozenset({Role.OWNER, Role.MANAGER})),
     Permission.APPROVE: (_("Approving what is above somebody's limit"), frozenset({Role.OWNER, Role.MANAGER})),
     Permission.SEE_CUSTOMERS: (_("Seeing who holds a card"), AT_THE_TILL),
+    Permission.SEE_CONSENTING_CUSTOMERS: (
+        _("Seeing customers who agreed to offers"),
+        AT_THE_TILL | {Role.MARKETING},
+    ),
+    Permission.EDIT_CUSTOMERS: (_("Adding, changing and merging customers"), AT_THE_TILL),
+    Permission.EXPORT_CUSTOMERS: (_("Taking customers’ data away as a file"), frozenset({Role.OWNER, Role.MANAGER})),
+    Permission.ERASE_CUSTOMERS: (_("Erasing customers"), frozenset({Role.OWNER, Role.MANAGER})),
     Permission.SEE_SETTINGS: (
         _("Seeing stores, people and connections"),
         frozenset({Role.OWNER, Role.MANAGER, Role.ACCOUNTANT, Role.READ_ONLY}),

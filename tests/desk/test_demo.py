@@ -14,8 +14,9 @@ from django.db import DatabaseError, transaction
 from django.db import connections as databases
 from django.utils import timezone
 
+from portal.customers.models import Customer
 from portal.desk import demo, history
-from portal.ledger import calls, cards, operations
+from portal.ledger import calls, cards, holders, operations
 from portal.ledger.models import Operation, OperationState
 from portal.merchants import practice, tenancy
 from portal.merchants.models import AuditEntry, Connection, Member, Merchant, Person
@@ -68,6 +69,23 @@ def test_the_scan_box_offers_both_connections(loaded, signed_in):
     page = signed_in(Person.objects.get(email="alice@example.com")).get("/m/baeckerei-jung/").text
 
     assert page.index("CardInquiry · sandbox") < page.index("PayWizard · sandbox")
+
+
+@pytest.mark.parametrize("slug", ["baeckerei-jung", "kauri-books"])
+def test_a_dozen_customers_hold_cards_and_loaded_again_nobody_is_added_or_comes_back(loaded, slug):
+    def customers() -> list[tuple[str, str, int]]:
+        rows = Customer.objects.filter(merchant__slug=slug, erased_at=None).order_by("id")
+        return list(rows.values_list("first_name", "email", "card"))
+
+    before = customers()
+    owner = Member.objects.select_related("merchant", "person").get(merchant__slug=slug, role="owner")
+    holders.erase(member=owner, customer=Customer.objects.filter(merchant__slug=slug).order_by("id")[0])
+
+    call_command("demo", stdout=StringIO())
+
+    assert len(before) == 12
+    assert len([card for _name, _email, card in before if card]) == 10
+    assert customers() == before[1:]
 
 
 # ---- The history ----------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ OF_MANAGERS = {
     Permission.MANAGE_PEOPLE,
 }
 OF_OWNERS = {Permission.MANAGE_OWNERS, Permission.SET_LIMITS}
+CUSTOMERS = {permission for permission in Permission if permission.endswith("_customers")}
 
 
 @pytest.mark.parametrize("permission", Permission)
@@ -44,7 +45,22 @@ def test_every_permission_stands_in_the_table_and_is_for_an_owner(permission):
     ],
 )
 def test_each_role_holds_exactly_these(role, allowed):
-    assert {permission for permission in Permission if may(role, permission)} == allowed
+    assert {permission for permission in Permission if may(role, permission)} - CUSTOMERS == allowed - CUSTOMERS
+
+
+@pytest.mark.parametrize(
+    ("role", "without"),
+    [
+        (Role.OWNER, set()),
+        (Role.MANAGER, set()),
+        (Role.CASHIER, {Permission.EXPORT_CUSTOMERS, Permission.ERASE_CUSTOMERS}),
+        (Role.MARKETING, CUSTOMERS - {Permission.SEE_CONSENTING_CUSTOMERS}),
+        (Role.ACCOUNTANT, CUSTOMERS),
+        (Role.READ_ONLY, CUSTOMERS),
+    ],
+)
+def test_of_customers_each_role_sees_and_does_exactly_these(role, without):
+    assert {permission for permission in CUSTOMERS if not may(role, permission)} == without
 
 
 def test_a_role_nobody_knows_holds_nothing():

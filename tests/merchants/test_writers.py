@@ -50,6 +50,7 @@ def test_only_the_writer_modules_use_the_right():
     }
 
     assert users == {
+        "customers/book.py",
         "ledger/approvals.py",
         "ledger/balances.py",
         "ledger/limits.py",
