@@ -203,6 +203,7 @@ EVERYBODY, SIGNED_IN = "everybody", "those who are signed in"
 ELSEWHERE: dict[str, str] = {
     # desk
     "readyz": EVERYBODY,
+    "language": EVERYBODY,
     # accounts
     "account_login": EVERYBODY,
     "account_logout": EVERYBODY,
