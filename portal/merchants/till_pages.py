@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from portal import formats
-from portal.merchants import pins, tills
+from portal.merchants import pins, second_factor, tills
 from portal.merchants.access import StaffRequest, member
 from portal.merchants.fields import NameField
 from portal.merchants.models import Merchant, Pin, Store, Till
@@ -107,6 +107,10 @@ def tills_page(request: StaffRequest) -> HttpResponse:
     """The merchant's tills; a post makes this browser one, signs out here and shows its lock."""
     form = TillForm(request.POST if request.method == "POST" else None, merchant=request.merchant)
     if form.is_bound and form.is_valid():
+        if second_factor.has_one(request.person):
+            asked = second_factor.required_before(request, _("Show your second factor to make this browser a till."))
+            if asked is not None:
+                return asked
         try:
             till, cookie = tills.open_here(
                 request.member, name=form.cleaned_data["name"], store=form.cleaned_data["store"], request=request
@@ -118,9 +122,10 @@ def tills_page(request: StaffRequest) -> HttpResponse:
         else:
             if request.till is not None:
                 tills.end(request.member, request.till, request=request)  # the same browser under its old name
+            answer = redirect("lock")
+            second_factor.remember_browser(request, request.person, answer)
             auth.logout(request)
             messages.success(request, _("This browser is now the till %(name)s.") % {"name": till.name})
-            answer = redirect("lock")
             tills.remember(answer, cookie)
             return answer
     return _tills_page(request, form, LockForm(initial={"lock_after": request.merchant.lock_after_seconds}))

@@ -1,9 +1,11 @@
 """Tills: who is at them is decided by the server, and a PIN opens the till's work and nothing else."""
 
+import time
 import uuid
 from datetime import timedelta
 
 import pytest
+from allauth.mfa.models import Authenticator
 from django.test import Client
 from django.urls import URLPattern, get_resolver
 from django.utils import timezone
@@ -109,6 +111,20 @@ def test_how_long_until_it_locks_is_the_merchants_choice(shop, alices, signed_in
     assert shop.client.get(DESK)["Location"] == "/till/"
     [line] = trail(arrange, "till lock changed")
     assert (line.detail["before"], line.detail["after"]) == (120, 30)
+
+
+def test_who_has_a_second_factor_shows_it_before_a_browser_becomes_a_till(signed_in, olivia, store, jung, arrange):
+    Authenticator.objects.create(user=olivia, type=Authenticator.Type.TOTP, data={"secret": "sealed"})
+    client = signed_in(olivia)
+
+    answer = client.post(TILLS, {"name": "Front till", "store": store.pk})
+
+    assert "/accounts/" in answer["Location"]
+    assert "tillside_till" not in client.cookies
+    session = client.session
+    session["account_authentication_methods"] += [{"method": "mfa", "type": "totp", "at": time.time()}]
+    session.save()
+    assert open_till(client, jung, store).row.name == "Front till"
 
 
 # ---- Unlocking ----------------------------------------------------------------------------------------------------
