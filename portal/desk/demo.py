@@ -3,7 +3,7 @@ history.py."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.apps import apps
@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from psycopg import sql
 
 from portal.desk import demo_customers
+from portal.ledger import limits
 from portal.merchants import accounts, pins, practice, tenancy
 from portal.merchants.models import AuditEntry, Member, Merchant, Person, Store
 from portal.merchants.roles import Permission, Role, may
@@ -35,6 +36,7 @@ class DemoMerchant:
     stores: dict[str, str]
     people: dict[Role, str]
     second_person_from: int | None = None
+    limits: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
 MERCHANTS = [
@@ -58,6 +60,12 @@ MERCHANTS = [
             Role.READ_ONLY: "Rita Lange",
         },
         second_person_from=100_00,
+        limits={
+            (Role.CASHIER, "pay"): 200_00,
+            (Role.CASHIER, "top_up"): 200_00,
+            (Role.CASHIER, "void"): 100_00,
+            (Role.CASHIER, "issue_points"): 500,
+        },
     ),
     DemoMerchant(
         slug="kauri-books",
@@ -98,7 +106,7 @@ def _all_rows() -> AbstractContextManager[None]:
 
 
 def _load_merchant(made_up: DemoMerchant, credentials: Mapping[str, Mapping[str, str]]) -> Merchant:
-    merchant, _created = Merchant.objects.get_or_create(
+    merchant, is_new = Merchant.objects.get_or_create(
         slug=made_up.slug,
         defaults={
             "name": made_up.name,
@@ -109,6 +117,8 @@ def _load_merchant(made_up: DemoMerchant, credentials: Mapping[str, Mapping[str,
             "second_person_from": made_up.second_person_from,
         },
     )
+    if is_new:
+        limits.begin_with(merchant, made_up.limits)
     for name, address in made_up.stores.items():
         Store.objects.get_or_create(merchant=merchant, name=name, defaults={"address": address})
     for role, name in made_up.people.items():

@@ -50,7 +50,7 @@ class Line:
 
     url: str
     approval: Approval
-    thing: str
+    name: str
     amount: str
     left: str
     mine: bool
@@ -64,7 +64,7 @@ def lines(request: StaffRequest) -> list[Line]:
         Line(
             url=reverse("approval", args=[request.merchant.slug, row.key]),
             approval=row,
-            thing=words.thing(row),
+            name=words.name(row),
             amount=words.amount(row),
             left=words.left(row.expires_at),
             mine=row.pk in decides,

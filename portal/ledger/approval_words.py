@@ -69,6 +69,11 @@ def thing(approval: Approval) -> str:
     return operation_words.thing(_as_operation(approval))
 
 
+def name(approval: Approval) -> str:
+    """Payment."""
+    return operation_words.title(_as_operation(approval))
+
+
 def amount(approval: Approval) -> str:
     """$250.00, or 500 points."""
     return operation_words.amount(_as_operation(approval))

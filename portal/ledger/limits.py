@@ -136,6 +136,14 @@ def change(
     return len(told)
 
 
+@limit_writer.writes
+def begin_with(merchant: Merchant, most: Mapping[tuple[str, str], int]) -> None:
+    """Give a merchant that is just being made its first limits; nobody has set them, so the trail says nothing."""
+    Limit.objects.bulk_create(
+        Limit(merchant=merchant, role=role, verb=verb, most=limit) for (role, verb), limit in most.items()
+    )
+
+
 def _plain(limit: int | None, counts: bool, merchant: Merchant) -> str | None:
     if limit is None:
         return None
