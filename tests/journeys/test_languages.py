@@ -27,7 +27,7 @@ def test_a_balance_is_looked_up_in_german(visitor):
     visitor.opens("/")
     visitor.types("E-Mail", "alice@example.com")
     visitor.types("Passwort", PASSWORD)
-    visitor.clicks("Anmelden")
+    visitor.presses("Enter")
     visitor.page.wait_for_url("**/m/**")
 
     visitor.types("Kartennummer", CARD)

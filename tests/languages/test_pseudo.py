@@ -13,9 +13,12 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from portal import catalogs
-from portal.ledger import balances
-from portal.merchants.models import Store
+from portal.ledger import approvals, balances, operations
+from portal.merchants import invitations
+from portal.merchants.models import Member, Store
+from portal.money import Money
 from tests.ledger.conftest import paywizard, till
+from tests.ledger.test_approvals import limit
 
 __all__ = ["paywizard", "till"]
 
@@ -104,6 +107,14 @@ def world(till: Any, jung: Any, olivia: Any, arrange: Any, pseudo: None) -> dict
     done = till.gets("pay", 1250)
     till.arm("cut", "giftTransaction")
     unclear = till.gets("pay", 500)
+    limit(jung, "cashier", "pay", 10_00)
+    held = approvals.request(
+        member=till.member,
+        key=uuid.uuid4(),
+        wish=operations.Wish(verb="pay", card=done.card, amount=Money(20_00, "USD")),
+    )
+    owner = Member.objects.select_related("merchant", "person").get(person=olivia)
+    invitation = invitations.invite(owner, email="mara@example.com", role="marketing")
     look_up = balances.open_look_up(
         member=till.member, key=uuid.uuid4(), connection=till.connection, number="914639258868501", client=None
     )
@@ -121,6 +132,9 @@ def world(till: Any, jung: Any, olivia: Any, arrange: Any, pseudo: None) -> dict
             "ask_again": done.card.key,
             "confirm": done.card.key,
             "resume_connection": till.connection.key,
+            **dict.fromkeys(["approval", "withdraw_approval"], held.key),
+            **dict.fromkeys(["person", "remove_person"], till.member.key),
+            **dict.fromkeys(["resend_invitation", "withdraw_invitation"], invitation.key),
         },
     }
 
@@ -158,7 +172,7 @@ def spoken_names(world: dict[str, Any]) -> set[str]:
         *english.currencies,
         *available_timezones(),
     ]
-    people = ["Bäckerei Jung", "Olivia", "Alice", "example.com", "Markthalle", "Marheinekeplatz"]
+    people = ["Bäckerei Jung", "Olivia", "Alice", "example.com", "Markthalle", "Marheinekeplatz", "Mara"]
     return words_of(*NAMES, *calendar, *earth, *people, world["merchant"])
 
 
