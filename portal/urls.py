@@ -10,7 +10,7 @@ from django.contrib.auth.decorators import login_required
 from django.urls import path
 
 from portal import languages
-from portal.desk import card_holder, customer, customer_erase, customer_merge, customers, health, lock
+from portal.desk import card_holder, customer, customer_erase, customer_merge, customers, health, lock, trail
 from portal.desk import views as desk
 from portal.ledger import approval_pages, attention, limit_pages, pages, shift_pages, till
 from portal.ledger import views as ledger
@@ -104,6 +104,8 @@ urlpatterns = [
     path("m/<slug:merchant>/settings/tills/", till_pages.tills_page, name="tills"),
     path("m/<slug:merchant>/settings/tills/lock-after/", till_pages.lock_after, name="lock_after"),
     path("m/<slug:merchant>/settings/tills/<uuid:key>/end/", till_pages.end_till, name="end_till"),
+    path("m/<slug:merchant>/settings/trail/", trail.trail, name="trail"),
+    path("m/<slug:merchant>/settings/trail/export/", trail.export, name="trail_export"),
     path(
         "m/<slug:merchant>/settings/connections/<uuid:key>/resume/",
         merchants.resume_connection,

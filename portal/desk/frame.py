@@ -89,6 +89,8 @@ _INSIDE = {
     "invite": "settings",
     "person": "settings",
     "remove_person": "settings",
+    "trail": "settings",
+    "trail_export": "settings",
 }
 
 

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterable
 from datetime import timedelta
 from functools import cache
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -216,7 +217,5 @@ def _end(state: ApprovalState) -> dict[str, object]:
     return {"state": state, "ended_at": clock.now(), "sealed_input": None}
 
 
-def _tell(
-    verb: str, approval: Approval, member: Member, request: HttpRequest | None = None, **detail: str | int | None
-) -> None:
+def _tell(verb: str, approval: Approval, member: Member, request: HttpRequest | None = None, **detail: Any) -> None:
     audit.record(verb, approval.reference, merchant=member.merchant, person=member.person, request=request, **detail)

@@ -19,7 +19,7 @@ from typing import Any, Concatenate, ParamSpec, cast
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.db.models import Q
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone, translation
@@ -56,12 +56,12 @@ class StaffRequest(HttpRequest):
 
 def member(
     permission: Permission,
-) -> Callable[[Callable[Concatenate[StaffRequest, P], HttpResponse]], Callable[..., HttpResponse]]:
+) -> Callable[[Callable[Concatenate[StaffRequest, P], HttpResponseBase]], Callable[..., HttpResponseBase]]:
     """Decorate a staff view. Its address must have a `merchant` part, the slug, which the view itself does not get."""
 
-    def decorate(view: Callable[Concatenate[StaffRequest, P], HttpResponse]) -> Callable[..., HttpResponse]:
+    def decorate(view: Callable[Concatenate[StaffRequest, P], HttpResponseBase]) -> Callable[..., HttpResponseBase]:
         @wraps(view)
-        def checked(request: HttpRequest, *, merchant: str, **rest: Any) -> HttpResponse:
+        def checked(request: HttpRequest, *, merchant: str, **rest: Any) -> HttpResponseBase:
             staff = cast(StaffRequest, request)
             till = tills.of(request)
             staff.by_pin = not request.user.is_authenticated

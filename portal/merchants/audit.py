@@ -1,10 +1,22 @@
-"""The append-only trail. The database refuses to change or delete a line, for us as for anyone with our login."""
+"""The append-only trail: who did what, when, from where, and what it was before and after.
 
+The database refuses to change or delete a line, for us as for anyone with our login. Lines are read newest first, by
+the moment and then by their number; each filter has an index of its own in that order.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import connection
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from portal.merchants import tenancy
 from portal.merchants.models import AuditEntry, Merchant, Person
 from portal.middleware import client_address, current_request_id
+
+Value = str | int | bool | None
 
 
 def record(
@@ -14,12 +26,16 @@ def record(
     merchant: Merchant | None,
     person: Person | None = None,
     request: HttpRequest | None = None,
-    **detail: str | int | None,
-) -> None:
-    """Write one line. `verb` is ours (`connection paused`), `subject` names the thing, never a number or a secret.
+    changes: Mapping[str, tuple[Value, Value]] | None = None,
+    **detail: Value,
+) -> AuditEntry:
+    """Write one line and return it. `verb` is ours (`connection paused`) and has its words in desk/trail_words.py;
+    `subject` names the thing. Neither these nor `detail` ever hold a card number or a secret.
 
-    Without a person the machine itself is meant.
+    `changes` says for each thing that changed what it was and what it is now: `{"role": ("cashier", "manager")}`; a
+    pair of equals is left out. Without a person the machine itself is meant.
     """
+    changed = {name: [before, after] for name, (before, after) in (changes or {}).items() if before != after}
     line = AuditEntry(
         merchant=merchant,
         person=person,
@@ -27,10 +43,66 @@ def record(
         subject=subject[:200],
         address=client_address(request) if request else None,
         request_id=current_request_id(),
-        detail=detail,
+        detail=detail | ({"changes": changed} if changed else {}),
     )
     if merchant is None:
         with tenancy.every_merchant("a line of the trail about no merchant is the administrators'"):
             line.save(force_insert=True)
     else:
         line.save(force_insert=True)
+    return line
+
+
+# ---- Reading --------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, kw_only=True)
+class Which:
+    """Which lines are wanted; what is None or empty does not matter. `until` is the first moment that is too late."""
+
+    person: int | None = None
+    machine: bool = False
+    verbs: tuple[str, ...] = ()
+    subjects: tuple[str, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def newest(merchant: Merchant, which: Which, *, before: AuditEntry | None = None) -> QuerySet[AuditEntry]:
+    """Lines of the merchant, newest first, older than `before`. The caller takes as many as it needs."""
+    rows = AuditEntry.objects.filter(merchant=merchant).select_related("person").order_by("-at", "-id")
+    if which.machine:
+        rows = rows.filter(person=None)
+    elif which.person is not None:
+        rows = rows.filter(person=which.person)
+    if which.verbs:
+        rows = rows.filter(verb__in=which.verbs)
+    if which.subjects:
+        rows = rows.filter(subject__in=which.subjects)
+    if which.since is not None:
+        rows = rows.filter(at__gte=which.since)
+    if which.until is not None:
+        rows = rows.filter(at__lt=which.until)
+    if before is not None:
+        # Bound first, then the equals taken out: a range the index can begin at, which a pair of ORs is not.
+        rows = rows.filter(at__lte=before.at).exclude(at=before.at, id__gte=before.pk)
+    return rows
+
+
+# Who appears at all, by stepping through the index from one person to the next: a DISTINCT would read every line.
+_PEOPLE = """
+WITH RECURSIVE seen (person_id) AS (
+    SELECT 0::bigint
+    UNION ALL
+    SELECT (SELECT person_id FROM merchants_auditentry
+            WHERE merchant_id = %(merchant)s AND person_id > seen.person_id ORDER BY person_id LIMIT 1)
+    FROM seen WHERE seen.person_id IS NOT NULL
+)
+SELECT person_id FROM seen WHERE person_id > 0
+"""
+
+
+def people(merchant: Merchant) -> list[Person]:
+    """Everybody who did something here, those who have left included, by name."""
+    with connection.cursor() as cursor:
+        cursor.execute(_PEOPLE, {"merchant": merchant.pk})
+        found = [row[0] for row in cursor.fetchall()]
+    return list(Person.objects.filter(pk__in=found).order_by("name", "id"))

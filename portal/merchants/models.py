@@ -256,7 +256,8 @@ class Connection(models.Model):
 class AuditEntry(models.Model):
     """One line of the trail: who did what, when and from where. Written by audit.py, changed by nobody."""
 
-    merchant = models.ForeignKey(Merchant, null=True, on_delete=models.DO_NOTHING)
+    # Without an index of its own: every index below begins with it.
+    merchant = models.ForeignKey(Merchant, null=True, on_delete=models.DO_NOTHING, db_index=False)
     at = models.DateTimeField(auto_now_add=True)
     person = models.ForeignKey(Person, null=True, on_delete=models.DO_NOTHING)
     verb = models.CharField(max_length=40)
@@ -266,7 +267,12 @@ class AuditEntry(models.Model):
     detail = models.JSONField(default=dict)
 
     class Meta:
-        indexes = [models.Index(fields=["merchant", "-id"], name="audit_of_merchant")]
+        indexes = [
+            models.Index(fields=["merchant", "-at", "-id"], name="audit_newest"),
+            models.Index(fields=["merchant", "person", "-at", "-id"], name="audit_of_person"),
+            models.Index(fields=["merchant", "verb", "-at", "-id"], name="audit_of_verb"),
+            models.Index(fields=["merchant", "subject", "-at", "-id"], name="audit_of_subject"),
+        ]
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         if self.pk is not None:

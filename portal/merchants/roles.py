@@ -43,6 +43,7 @@ class Permission(StrEnum):
     SEE_SETTINGS = "see_settings"
     CONNECT = "connect"
     RESUME_CONNECTIONS = "resume_connections"
+    SEE_AUDIT = "see_audit"
     SEE_OUTBOX = "see_outbox"
     HANDLE_OUTBOX = "handle_outbox"
     CHOOSE_PIN = "choose_pin"
@@ -105,6 +106,12 @@ TABLE: dict[Permission, tuple[Promise, frozenset[Role]]] = {
     # Asked for by may_give: only who holds it gives it, so nobody but an owner makes or unmakes one.
     Permission.MANAGE_OWNERS: (_("Inviting, changing and removing owners"), frozenset({Role.OWNER})),
     Permission.SET_LIMITS: (_("Setting limits"), frozenset({Role.OWNER})),
+    # Owners and managers answer for what their people do, accountants for what the books say. It holds everybody's
+    # addresses and doings, so those who only look on do not see it; that nobody can change it keeps managers honest.
+    Permission.SEE_AUDIT: (
+        _("Seeing the audit trail"),
+        frozenset({Role.OWNER, Role.MANAGER, Role.ACCOUNTANT}),
+    ),
 }
 
 # What a PIN opens, whoever's it is: the till's work and nothing else. A new permission is not here until somebody has

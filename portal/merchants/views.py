@@ -79,6 +79,7 @@ def settings_page(request: StaffRequest) -> HttpResponse:
             "limits_url": reverse("limits", args=[request.merchant.slug])
             if may(request.member.role, Permission.SET_LIMITS)
             else "",
+            "may_see_audit": may(request.member.role, Permission.SEE_AUDIT),
             "sandbox_shown": any(one.environment == "sandbox" for one in mine),
         },
     )

@@ -14,6 +14,7 @@ OF_MANAGERS = {
     Permission.HANDLE_OUTBOX,
     Permission.MANAGE_TILLS,
     Permission.MANAGE_PEOPLE,
+    Permission.SEE_AUDIT,
 }
 OF_OWNERS = {Permission.MANAGE_OWNERS, Permission.SET_LIMITS}
 CUSTOMERS = {permission for permission in Permission if permission.endswith("_customers")}
@@ -40,7 +41,16 @@ def test_every_permission_stands_in_the_table_and_is_for_an_owner(permission):
                 Permission.SEE_OUTBOX,
             },
         ),
-        (Role.ACCOUNTANT, {Permission.SEE_DESK, Permission.LEAVE, Permission.SEE_SETTINGS, Permission.SEE_OPERATIONS}),
+        (
+            Role.ACCOUNTANT,
+            {
+                Permission.SEE_DESK,
+                Permission.LEAVE,
+                Permission.SEE_SETTINGS,
+                Permission.SEE_OPERATIONS,
+                Permission.SEE_AUDIT,
+            },
+        ),
         (Role.MANAGER, set(Permission) - OF_OWNERS),
     ],
 )

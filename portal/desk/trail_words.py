@@ -1,0 +1,185 @@
+"""The trail in words: what each verb means, and what stands beside it.
+
+A verb is written down once, where it is recorded; its words stand here, so that the trail of all packages reads alike.
+
+A test finds every verb and every detail that is recorded anywhere, and says which of them have no words yet.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from portal.ledger import attention_words
+from portal.ledger.till import ACTIONS
+from portal.merchants.audit import Value
+from portal.merchants.connections import PAUSE_WORDS
+from portal.merchants.models import AuditEntry
+from portal.merchants.roles import Role
+
+# Verbs by what they are about, in the order of the filter. Somebody did this, or Tillside itself.
+GROUPS: dict[str, tuple[Promise, dict[str, Promise]]] = {
+    "money": (
+        _("Cards and money"),
+        {
+            "operation asked": _("Asked for an operation"),
+            "operation withdrawn": _("Took an operation back before it began"),
+            "operation decided": _("Decided what became of an operation"),
+            "decision proposed": _("Said what became of an operation, as the first of two"),
+            "approval asked": _("Asked somebody else to approve an operation"),
+            "approval given": _("Approved an operation"),
+            "approval refused": _("Refused to approve an operation"),
+            "approval withdrawn": _("Took back the wish for an approval"),
+            "approval expired": _("Let a wish for an approval lapse"),
+            "limit changed": _("Changed a limit"),
+        },
+    ),
+    "people": (
+        _("People and roles"),
+        {
+            "merchant founded": _("Founded the merchant"),
+            "person invited": _("Invited somebody"),
+            "invitation sent anew": _("Sent an invitation again"),
+            "invitation withdrawn": _("Withdrew an invitation"),
+            "invitation accepted": _("Accepted an invitation"),
+            "invitation declined": _("Declined an invitation"),
+            "role changed": _("Gave somebody another role"),
+            "person removed": _("Removed somebody"),
+            "person left": _("Left"),
+            "sign-in changed": _("Changed how they sign in"),
+        },
+    ),
+    "till": (
+        _("Shared tills"),
+        {
+            "till opened": _("Made a browser a shared till"),
+            "till ended": _("Ended a shared till"),
+            "till locked": _("Locked the till"),
+            "till unlocked": _("Unlocked the till"),
+            "till lock changed": _("Changed when tills lock themselves"),
+            "shift started": _("Started a shift"),
+            "shift ended": _("Ended a shift"),
+            "PIN chosen": _("Chose a PIN"),
+            "PIN changed": _("Changed the PIN"),
+            "PIN refused": _("A PIN was refused"),
+        },
+    ),
+    "customers": (
+        _("Customers"),
+        {
+            "customer added": _("Added a customer"),
+            "customer changed": _("Changed a customer"),
+            "customer merged": _("Merged another customer into this one"),
+            "merged into another": _("Merged this customer into another one"),
+            "customer erased": _("Erased a customer"),
+            "consent given": _("Noted a customer's consent"),
+            "consent withdrawn": _("Noted that a customer takes consent back"),
+        },
+    ),
+    "exports": (
+        _("Exports"),
+        {
+            "trail exported": _("Exported the audit trail"),
+            "customers exported": _("Exported the customers"),
+            "customer data exported": _("Exported all about one customer"),
+        },
+    ),
+    "mail": (
+        _("E-mail"),
+        {
+            "mail sent again": _("Sent a mail again"),
+            "mail withdrawn": _("Withdrew a mail"),
+        },
+    ),
+    "connections": (
+        _("Connections"),
+        {
+            "connection paused": _("Paused a connection"),
+            "connection held": _("Let a connection rest, as the provider asked"),
+            "connection resumed": _("Resumed a connection"),
+            "practice connected": _("Connected the practice providers"),
+        },
+    ),
+    "refused": (
+        _("Refused"),
+        {
+            "address refused": _("Tried the address of a merchant they do not work for"),
+            "card not found": _("Tried the address of a card that is not there"),
+            "look-up not found": _("Tried the address of a look-up that is not there"),
+            "operation not found": _("Tried the address of an operation that is not there"),
+            "approval not found": _("Tried the address of an approval that is not there"),
+            "customer not found": _("Tried the address of a customer who is not there"),
+            "person not found": _("Tried the address of a person who is not there"),
+            "invitation not found": _("Tried the address of an invitation that is not there"),
+        },
+    ),
+}
+
+# What stands beside a verb.
+DETAILS: dict[str, Promise] = {
+    "what": _("What"),
+    "verdict": _("Said"),
+    "reason": _("Reason"),
+    "why": _("Because"),
+    "seconds": _("Seconds"),
+    "role": _("Role"),
+    "email": _("E-mail"),
+    "store": _("Store"),
+    "fields": _("Fields"),
+    "source": _("Source"),
+    "other": _("The other one"),
+    "records": _("Records"),
+    "rows": _("Rows"),
+    "mails": _("Mails"),
+    "filter": _("Only"),
+    "before": _("Before"),
+    "after": _("After"),
+}
+
+VALUES: dict[str, Mapping[str, Promise]] = {
+    "what": {verb: label for verb, label, _key in ACTIONS},
+    "verdict": attention_words.VERDICTS,
+    "reason": PAUSE_WORDS,
+    "role": {str(role): role.label for role in Role},
+}
+
+_VERBS = {verb: words for _name, verbs in GROUPS.values() for verb, words in verbs.items()}
+
+
+def sentence(line: AuditEntry) -> str:
+    """What was done."""
+    return str(_VERBS.get(line.verb, line.verb))
+
+
+def facts(line: AuditEntry) -> Iterator[tuple[str, str]]:
+    """What stands beside it, as label and text; what changed is told by `changes`."""
+    for name, value in line.detail.items():
+        if name not in ("changes", "before", "after"):
+            yield label(name), text(name, value)
+
+
+def changes(line: AuditEntry) -> Iterator[tuple[str, str, str]]:
+    """What changed: its label (or nothing where the verb says it), what it was and what it is now."""
+    for name, (before, after) in line.detail.get("changes", {}).items():
+        yield label(name), text(name, before), text(name, after)
+    if "before" in line.detail or "after" in line.detail:
+        name = "role" if line.verb in GROUPS["people"][1] else ""
+        yield "", text(name, line.detail.get("before")), text(name, line.detail.get("after"))
+
+
+def label(name: str) -> str:
+    """The name of a detail."""
+    return str(DETAILS.get(name, name.replace("_", " ")))
+
+
+def text(name: str, value: Value) -> str:
+    """A detail's value; what is none is a dash."""
+    match value:
+        case None | "":
+            return "–"
+        case bool():
+            return gettext("yes") if value else gettext("no")
+        case str():
+            return str(VALUES.get(name, {}).get(value, value))
+    return str(value)
