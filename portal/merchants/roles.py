@@ -126,6 +126,10 @@ BY_PIN = frozenset(
         Permission.MOVE_POINTS,
         Permission.VOID,
         Permission.SEE_OPERATIONS,
+        # Whose card it is belongs to the work at the till; taking customers away as a file, or erasing them, does not.
+        Permission.SEE_CUSTOMERS,
+        Permission.SEE_CONSENTING_CUSTOMERS,
+        Permission.EDIT_CUSTOMERS,
     }
 )
 

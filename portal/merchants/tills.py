@@ -41,8 +41,9 @@ DRAFT_SECONDS = 15 * 60
 DRAFT_FIELDS = ("do", "of", "amount", "points", "minor", "also_activate")
 # Pages one comes back to after unlocking. The others are answers to a form.
 _BACK = {"desk", "card", "operation", "look_up", "attention", "shift"}
-# What a session holds of the person at the till; it never goes to the next one.
-_PERSONAL = ("attempts", "connection", "draft", "back", "at", "active", "unlock", "_messages")
+# What stays in a session when somebody signs in with a password where another person was at the till: that they did.
+# Everything else was the other's, whichever page put it there.
+_SIGN_IN = ("_auth_user", "_session_", "account_", "mfa")
 
 
 class NameTaken(Exception):
@@ -192,8 +193,8 @@ def was_left_alone(request: HttpRequest, till: Till) -> bool:
 
 
 def _forget_person(request: HttpRequest) -> None:
-    for name in _PERSONAL:
-        request.session.pop(name, None)
+    for name in [each for each, _kept in request.session.items() if not each.startswith(_SIGN_IN)]:
+        del request.session[name]
 
 
 @till_writer.writes
