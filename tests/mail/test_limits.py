@@ -9,6 +9,7 @@ from portal.mail import outbox
 from portal.mail.models import MailState, MailStep
 from portal.merchants import tenancy
 from portal.merchants.models import AuditEntry, Member
+from tests.conftest import make_person
 from tests.mail.conftest import Post
 from tests.mail.servers import MailServer
 
@@ -208,9 +209,11 @@ def test_another_merchants_mails_are_not_reached_by_their_keys(post: Post, owner
 
 
 def test_somebody_whose_role_was_lowered_meanwhile_is_refused(post: Post, owner: Member):
+    milan = make_person("Milan", (owner.merchant, "manager"))
+    manager = Member.objects.select_related("merchant", "person").get(person=milan)
     post.writes()
-    Member.objects.filter(pk=owner.pk).update(role="cashier")
+    Member.objects.filter(pk=manager.pk).update(role="cashier")
 
     with pytest.raises(PermissionDenied):
-        outbox.withdraw([post.one().key], member=owner)
+        outbox.withdraw([post.one().key], member=manager)
     assert post.one().state == S.QUEUED
