@@ -16,8 +16,8 @@ from portal.customers import book, contact, words
 from portal.customers.models import Consent, Customer
 from portal.desk.customer import facts, live
 from portal.desk.customers import denied
-from portal.ledger import holders, operation_words
-from portal.ledger.models import Operation
+from portal.ledger import approval_words, holders, operation_words
+from portal.ledger.models import Approval, Operation
 from portal.merchants.access import StaffRequest, member
 from portal.merchants.roles import Permission
 
@@ -86,10 +86,15 @@ def _show(request: StaffRequest, row: Customer, form: EraseForm, *, status: int 
         "said": Consent.objects.filter(merchant=request.merchant, customer=row).count(),
         "cards": [operation_words.card_name(card.last_four) for card in held],
         "movements": Operation.objects.filter(merchant=request.merchant, card__in=held).count(),
-        "under_way": [
-            (operation_words.thing(each), reverse("operation", args=[request.merchant.slug, each.key]))
-            for each in holders.under_way(row)
-        ],
+        "under_way": [_named(request, each) for each in holders.under_way(row)],
         "back_url": reverse("customer", args=[request.merchant.slug, row.key]),
     }
     return render(request, "customers/erase.html", page, status=status)
+
+
+def _named(request: StaffRequest, waiting: Operation | Approval) -> tuple[str, str]:
+    """What has to end first, and where it is seen."""
+    slug = request.merchant.slug
+    if isinstance(waiting, Approval):
+        return approval_words.thing(waiting), reverse("approval", args=[slug, waiting.key])
+    return operation_words.thing(waiting), reverse("operation", args=[slug, waiting.key])

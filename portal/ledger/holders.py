@@ -15,7 +15,7 @@ from portal.customers import book
 from portal.customers.book import Details
 from portal.customers.models import Customer, Purpose, Source
 from portal.ledger import balances
-from portal.ledger.models import OVER, Card, Operation
+from portal.ledger.models import Approval, Card, Operation
 from portal.merchants import access, audit
 from portal.merchants.models import Member, Merchant
 from portal.merchants.roles import Permission
@@ -28,7 +28,8 @@ class OthersCard(Exception):
 
 
 class UnderWay(Exception):
-    """An operation on one of the customer's cards still carries their details, sealed. They go when it ends."""
+    """Something asked for on one of the cards still carries the customer's details, sealed. They go when
+    it ends."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,18 +106,18 @@ def erase(*, member: Member, customer: Customer) -> None:
         access.still_may(member, Permission.ERASE_CUSTOMERS)
         book.hold([customer])
         cards = list(Card.objects.select_for_update().filter(merchant=member.merchant_id, customer=customer))
-        if under_way(customer).exists():
+        if under_way(customer):
             raise UnderWay
         balances.forget_holders(cards)
         Card.objects.filter(merchant=member.merchant_id, customer=customer).update(customer=None)
         book.erase(member=member, customer=customer)
 
 
-def under_way(customer: Customer) -> QuerySet[Operation]:
-    """Operations on the customer's cards that still carry sealed details of somebody."""
-    return Operation.objects.filter(
-        merchant=customer.merchant_id, card__in=cards_of(customer), sealed_input__isnull=False
-    ).exclude(state__in=OVER)
+def under_way(customer: Customer) -> list[Operation | Approval]:
+    """What on the customer's cards still carries sealed details of somebody: operations, and wishes that wait for a
+    second person."""
+    sealed = {"merchant": customer.merchant_id, "card__in": cards_of(customer), "sealed_input__isnull": False}
+    return [*Approval.objects.filter(**sealed).order_by("id"), *Operation.objects.filter(**sealed).order_by("id")]
 
 
 def _give(member: Member, card: Card, customer: Customer) -> None:

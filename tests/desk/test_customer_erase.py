@@ -11,8 +11,8 @@ from portal.customers import book
 from portal.customers.book import Details
 from portal.customers.models import Consent, Customer, ProviderNumber, Purpose
 from portal.desk import customer_erase
-from portal.ledger import balances, cards, holders, operations
-from portal.ledger.models import Card, Inquiry, Operation, inquiry_writer
+from portal.ledger import approvals, balances, cards, holders, operations
+from portal.ledger.models import Approval, Card, Inquiry, Operation, inquiry_writer
 from portal.merchants import tenancy
 from portal.merchants.models import AuditEntry, Member
 from portal.merchants.roles import Role
@@ -23,6 +23,7 @@ from tests.customers.test_book import by_hand
 from tests.desk.test_customer_merge import at_once
 from tests.desk.test_customers import HOME, LIST, fields
 from tests.ledger.conftest import CARD, paywizard, till
+from tests.ledger.test_approvals import limit
 
 __all__ = ["for_good", "paywizard", "till"]
 
@@ -177,7 +178,7 @@ def test_while_an_operation_carries_sealed_details_erasing_waits(owner, till, at
     )
     operations.request(member=till.member, key=uuid.uuid4(), wish=wish)
 
-    early = owner.post(f"{LIST}{mara.key}/erase/", {"version": str(mara.version), "typed": "Vogel"})
+    early = erases_unseen(owner, mara)
 
     assert early.status_code == 409
     assert "Not yet" in early.text
@@ -185,6 +186,28 @@ def test_while_an_operation_carries_sealed_details_erasing_waits(owner, till, at
     while operations.work():
         pass
     assert erases(owner, mara, "Vogel").status_code == 302
+
+
+def test_while_a_wish_with_sealed_details_waits_for_a_second_person_erasing_waits(owner, till, at_jung, jung):
+    limit(jung, Role.CASHIER, "top_up", 1_00)
+    mara = keep(at_jung, last_name="Vogel", card=till.card())
+    wish = operations.Wish(
+        verb="top_up", card=till.card(), amount=Money(500, "USD"), private={"first_name": "Mara", "last_name": "Vogel"}
+    )
+    waits = approvals.request(member=till.member, key=uuid.uuid4(), wish=wish)
+    assert isinstance(waits, Approval)
+
+    early = erases_unseen(owner, mara)
+
+    assert early.status_code == 409
+    assert f"{HOME}approvals/{waits.key}/" in early.text
+    approvals.withdraw(waits, member=till.member)
+    assert erases(owner, mara, "Vogel").status_code == 302
+
+
+def erases_unseen(browser, customer: Customer):
+    """A form from before there was anything under way."""
+    return browser.post(f"{LIST}{customer.key}/erase/", {"version": str(customer.version), "typed": "Vogel"})
 
 
 def test_an_erased_customer_stays_erased(owner, at_jung):
