@@ -1,11 +1,9 @@
 """A customer in words: what pages say of somebody, wholly or masked."""
 
-from babel import Locale
-from django.conf import settings
-from django.utils import translation
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from portal import formats
 from portal.customers import contact
 from portal.customers.models import Customer, Purpose
 
@@ -28,20 +26,15 @@ LABELS = {
 }
 
 
-def locale() -> Locale:
-    """The reader's language."""
-    return Locale.parse(translation.to_locale(translation.get_language() or settings.LANGUAGE_CODE))
-
-
 def languages() -> list[tuple[str, str]]:
     """Code and name, by name."""
-    names = locale().languages
+    names = formats.spoken().languages
     return sorted(((code, str(names.get(code, code))) for code in LANGUAGES), key=lambda pair: contact.fold(pair[1]))
 
 
 def countries() -> list[tuple[str, str]]:
     """Code and name, by name."""
-    names = locale().territories
+    names = formats.spoken().territories
     found = [(code, str(name)) for code, name in names.items() if len(code) == 2 and code.isalpha() and code != "ZZ"]
     return sorted(found, key=lambda pair: contact.fold(pair[1]))
 
@@ -90,9 +83,9 @@ def value(customer: Customer, field: str) -> str:
         case "salutation":
             return customer.get_salutation_display()
         case "language":
-            return str(locale().languages.get(raw, raw))
+            return str(formats.spoken().languages.get(raw, raw))
         case "country":
-            return str(locale().territories.get(raw, raw))
+            return str(formats.spoken().territories.get(raw, raw))
     return raw
 
 
