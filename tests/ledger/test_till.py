@@ -676,7 +676,7 @@ def test_a_connection_paused_meanwhile_is_said_beside_the_form(browser, arrange)
 def test_a_role_lowered_meanwhile_is_said_beside_the_form(browser, monkeypatch):
     browser.reads()
     question = browser.fills_in("pay", amount="12.50")
-    monkeypatch.setattr("portal.merchants.access.may", lambda role, permission: permission != "take_payments")
+    monkeypatch.setattr("portal.merchants.standing.may", lambda role, permission: permission != "take_payments")
 
     answer = browser.confirms(question)
 
