@@ -52,18 +52,18 @@ def test_a_payment_is_taken_in_german(visitor):
     visitor.presses("Enter")
     visitor.page.wait_for_url("**/cards/**")
     visitor.page.locator("#reading:not([data-pending])").wait_for()
-    visitor.page.fill("#id_amount", "1012,50")
-    visitor.sees("= 1.012,50\u00a0$")
+    visitor.page.fill("#id_amount", "12,50")
+    visitor.sees("= 12,50\u00a0$")
     visitor.presses("Enter")
     visitor.page.locator("#question").wait_for()
     asked = visitor.page.locator("#question").inner_text().replace("\u00a0", " ")
-    assert "1.012,50 $ von Karte •••• 0960 bei PayWizard abbuchen." in asked
+    assert "12,50 $ von Karte •••• 0960 bei PayWizard abbuchen." in asked
     visitor.finds_no_barrier()
     visitor.presses("Control+Enter")
 
     visitor.page.wait_for_url("**/operations/**")
-    visitor.sees("1.012,50\u00a0$ von •••• 0960 abgebucht.")
-    visitor.sees("Neues Guthaben 8.987,50\u00a0$")
+    visitor.sees("12,50\u00a0$ von •••• 0960 abgebucht.")
+    visitor.sees("Neues Guthaben 9.987,50\u00a0$")
     visitor.finds_no_barrier()
 
 
