@@ -11,6 +11,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from portal.customers.models import Purpose, Source
 from portal.ledger import attention_words
 from portal.ledger.till import ACTIONS
 from portal.merchants.audit import Value
@@ -138,7 +139,8 @@ DETAILS: dict[str, Promise] = {
 }
 
 VALUES: dict[str, Mapping[str, Promise]] = {
-    "what": {verb: label for verb, label, _key in ACTIONS},
+    "what": {verb: label for verb, label, _key in ACTIONS} | {str(each): each.label for each in Purpose},
+    "source": {str(each): each.label for each in Source},
     "verdict": attention_words.VERDICTS,
     "reason": PAUSE_WORDS,
     "role": {str(role): role.label for role in Role},
