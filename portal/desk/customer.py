@@ -180,7 +180,7 @@ def _changes(request: StaffRequest, row: Customer) -> list[Change]:
     entries = AuditEntry.objects.filter(merchant=request.merchant, subject__in=keys, verb__in=_CHANGES)
     return [
         Change(at=each.at, by=operation_words.name_of(each.person), text=_change(each))
-        for each in entries.select_related("person").order_by("-id")[:CHANGES]
+        for each in entries.select_related("person").order_by("-at", "-id")[:CHANGES]
     ]
 
 

@@ -11,6 +11,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from portal.customers import words as customer_words
 from portal.customers.models import Purpose, Source
 from portal.ledger import attention_words
 from portal.ledger.till import ACTIONS
@@ -74,6 +75,8 @@ GROUPS: dict[str, tuple[Promise, dict[str, Promise]]] = {
             "customer merged": _("Merged another customer into this one"),
             "merged into another": _("Merged this customer into another one"),
             "customer erased": _("Erased a customer"),
+            "card attached": _("Attached a card to a customer"),
+            "card detached": _("Detached a card from its customer"),
             "consent given": _("Noted a customer's consent"),
             "consent withdrawn": _("Noted that a customer takes consent back"),
         },
@@ -128,6 +131,7 @@ DETAILS: dict[str, Promise] = {
     "email": _("E-mail"),
     "store": _("Store"),
     "fields": _("Fields"),
+    "card": _("Card"),
     "source": _("Source"),
     "other": _("The other one"),
     "records": _("Records"),
@@ -182,6 +186,8 @@ def text(name: str, value: Value) -> str:
             return "–"
         case bool():
             return gettext("yes") if value else gettext("no")
+        case str() if name == "fields":
+            return ", ".join(str(customer_words.LABELS.get(each, each)) for each in value.split(", "))
         case str():
             return str(VALUES.get(name, {}).get(value, value))
     return str(value)

@@ -13,6 +13,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from portal import catalogs
+from portal.customers import words
 from portal.customers.book import Details
 from portal.customers.models import Purpose
 from portal.ledger import approvals, balances, holders, operations
@@ -183,6 +184,7 @@ def spoken_names(world: dict[str, Any]) -> set[str]:
         *english.territories.values(),
         *Locale("en").currencies.values(),
         *english.currencies,
+        *(Locale("en").languages[code] for code in words.LANGUAGES),
         *available_timezones(),
     ]
     people = ["Bäckerei Jung", "Olivia", "Alice", "example.com", "Markthalle", "Marheinekeplatz", "Mara", "Vogel"]
