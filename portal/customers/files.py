@@ -1,26 +1,24 @@
 """Customers as files: all of them as a table for a spreadsheet, and one as everything we know of them."""
 
-import csv
-import io
 from collections.abc import Iterator
 
 from django.utils.translation import gettext
 
+from portal import spreadsheet
 from portal.customers import finding, words
 from portal.customers.models import PERSONAL, Consent, Customer, ProviderNumber, Purpose
 from portal.merchants import tenancy
 from portal.merchants.models import Merchant
 
 AT_ONCE = 500  # rows held in memory while a table is written
-# What a spreadsheet would take for a formula. A quote before it makes it text.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def table(merchant: Merchant) -> Iterator[str]:
     """All customers as CSV, a few hundred rows a piece. Each piece asks anew, on behalf of the merchant: it is sent
     when the view has long returned."""
-    # Spreadsheets take a file without this mark for another alphabet.
-    return _written(merchant, head="\ufeff" + _line([*map(_label, PERSONAL), *map(str, Purpose.labels)]))
+    return _written(
+        merchant, head=spreadsheet.MARK + spreadsheet.line([*map(_label, PERSONAL), *map(str, Purpose.labels)])
+    )
 
 
 def _written(merchant: Merchant, *, head: str) -> Iterator[str]:
@@ -49,21 +47,11 @@ def _agreed(merchant: Merchant, rows: list[Customer]) -> dict[int, set[str]]:
 
 def _row(row: Customer, agreed: set[str]) -> str:
     consents = [gettext("yes") if purpose in agreed else "" for purpose in Purpose.values]
-    return _line([*(getattr(row, name) for name in PERSONAL), *consents])
+    return spreadsheet.line([*(getattr(row, name) for name in PERSONAL), *consents])
 
 
 def _label(name: str) -> str:
     return str(words.LABELS[name])
-
-
-def _line(cells: list[str]) -> str:
-    kept = io.StringIO()
-    csv.writer(kept, quoting=csv.QUOTE_ALL).writerow([_as_text(cell) for cell in cells])
-    return kept.getvalue()
-
-
-def _as_text(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
 
 
 # ---- One person's data --------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from portal.merchants import tenancy
-from portal.merchants.models import AuditEntry, Merchant, Person
+from portal.merchants.models import AuditEntry, Member, Merchant, Person
 from portal.middleware import client_address, current_request_id
 
 Value = str | int | bool | None
@@ -101,8 +101,9 @@ SELECT person_id FROM seen WHERE person_id > 0
 
 
 def people(merchant: Merchant) -> list[Person]:
-    """Everybody who did something here, those who have left included, by name."""
+    """Everybody who works here or did something here, those who have left included, by name."""
     with connection.cursor() as cursor:
         cursor.execute(_PEOPLE, {"merchant": merchant.pk})
-        found = [row[0] for row in cursor.fetchall()]
+        found = {row[0] for row in cursor.fetchall()}
+    found |= set(Member.objects.filter(merchant=merchant).values_list("person", flat=True))
     return list(Person.objects.filter(pk__in=found).order_by("name", "id"))

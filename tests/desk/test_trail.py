@@ -201,6 +201,20 @@ def test_somebody_of_another_merchant_is_nobody_here(owner, history, ben):
     assert owner.get(TRAIL, {"who": str(ben.pk)}).status_code == 422
 
 
+def test_a_persons_page_leads_to_what_they_did_even_where_that_is_nothing_yet(owner, history, jung, arrange):
+    with arrange():
+        nina = make_person("Nina", (jung, "cashier"))
+        pages = [
+            owner.get(f"/m/baeckerei-jung/settings/people/{m.key}/").text for m in Member.objects.filter(merchant=jung)
+        ]
+
+    links = {link for page in pages for link in re.findall(rf'href="({TRAIL}\?who=\d+)"', page)}
+
+    assert f"{TRAIL}?who={nina.pk}" in links
+    assert {owner.get(link).status_code for link in links} == {200}
+    assert "Nothing of this kind was done." in owner.get(f"{TRAIL}?who={nina.pk}").text
+
+
 def test_somebody_who_left_can_still_be_asked_for(owner, history, alice, arrange):
     with arrange():
         Member.objects.filter(person=alice).delete()
