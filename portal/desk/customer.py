@@ -24,7 +24,7 @@ from portal.customers.models import PERSONAL, Consent, Customer, ProviderNumber,
 from portal.desk.customers import connections, denied, keys_of, lines, region, same
 from portal.ledger import card_words, holders, operation_words
 from portal.ledger.models import Operation
-from portal.merchants import audit
+from portal.merchants import accounts, audit
 from portal.merchants.access import StaffRequest, member
 from portal.merchants.models import AuditEntry
 from portal.merchants.roles import Permission, may
@@ -286,6 +286,7 @@ def data(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
     row = live(request, key)
     if row is None:
         return redirect("customer", request.merchant.slug, key)
+    accounts.require_recent_proof(request)
     audit.record(
         "customer data exported", str(row.key), merchant=request.merchant, person=request.person, request=request
     )

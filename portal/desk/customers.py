@@ -23,7 +23,7 @@ from portal.customers.models import Customer, Purpose, Source
 from portal.ledger import holders
 from portal.ledger.models import Card
 from portal.ledger.operation_words import card_name
-from portal.merchants import audit
+from portal.merchants import accounts, audit
 from portal.merchants.access import StaffRequest, member
 from portal.merchants.models import Connection
 from portal.merchants.roles import Permission, may, who_can
@@ -128,6 +128,7 @@ def _after(request: StaffRequest, text: str) -> Customer | None:
 @member(Permission.EXPORT_CUSTOMERS)
 def export(request: StaffRequest) -> HttpResponse | StreamingHttpResponse:
     """All customers as a table for a spreadsheet, written while it is sent."""
+    accounts.require_recent_proof(request)
     count = finding.live(request.merchant, consenting_only=False).count()
     audit.record(
         "customers exported",

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from itertools import count
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 from zoneinfo import ZoneInfo
@@ -66,9 +67,10 @@ class Wanted:
 def plan(now: datetime, *, days: int = DAYS) -> list[Wanted]:
     """The same wishes in every run, oldest first; only the days move along."""
     chance = random.Random("Bäckerei Jung")
+    visitors = count()
     wanted: list[Wanted] = []
     for ago in range(days, 0, -1):
-        wanted += _day(chance, now.date() - timedelta(days=ago), now)
+        wanted += _day(chance, visitors, now.date() - timedelta(days=ago), now)
     ask, boss = Role.CASHIER, Role.MANAGER
     one, two, three = UNCLEAR_CARDS
     return [
@@ -79,27 +81,29 @@ def plan(now: datetime, *, days: int = DAYS) -> list[Wanted]:
     ]
 
 
-def _day(chance: random.Random, day: date, now: datetime) -> list[Wanted]:
+def _day(chance: random.Random, visitors: Iterator[int], day: date, now: datetime) -> list[Wanted]:
     """One day's customers; on Sundays few come."""
     opening = datetime.combine(day, datetime.min.time(), tzinfo=now.tzinfo) + timedelta(hours=7)
     visits = chance.randint(2, 4) if day.toordinal() % 7 == 0 else chance.randint(6, 9)
     lines: list[Wanted] = []
     for _ in range(visits):
-        lines += _visit(chance, opening + timedelta(seconds=chance.randint(0, 10 * 3600)))
+        lines += _visit(chance, next(visitors), opening + timedelta(seconds=chance.randint(0, 10 * 3600)))
     return sorted(lines, key=lambda line: line.at)
 
 
-def _visit(chance: random.Random, at: datetime) -> Iterator[Wanted]:
+def _visit(chance: random.Random, visitor: int, at: datetime) -> Iterator[Wanted]:
+    """One customer. Who is refused and whose answer gets lost is counted, not diced: there are some in every run,
+    whatever the day."""
     role = chance.choices([Role.CASHIER, Role.MANAGER, Role.OWNER], [8, 2, 1])[0]
     card, what = chance.choice(CARDS), chance.random()
-    lost = chance.choice(LOST) if chance.random() < 0.03 else ""
-    if what < 0.05:
+    lost = chance.choice(LOST) if visitor % 25 == 7 else ""
+    if visitor % 20 == 3:
         card, amount = chance.choice(REFUSED)
         yield Wanted(at=at, role=role, verb="pay", card=card, amount=amount)
-    elif what < 0.25:
+    elif what < 0.21 and not lost:
         amount = chance.choice([10_00, 20_00, 25_00, 50_00])
-        yield Wanted(at=at, role=role, verb="top_up", card=card, amount=amount, lost=lost)
-    elif what < 0.33:
+        yield Wanted(at=at, role=role, verb="top_up", card=card, amount=amount)
+    elif what < 0.29 and not lost:
         yield Wanted(at=at, role=role, verb="redeem_points", card=card, amount=chance.choice([50, 100, 200]))
     else:
         amount = chance.randint(32, 480) * 10

@@ -18,7 +18,7 @@ from portal import spreadsheet
 from portal.desk import trail_words as words
 from portal.desk.trail_forms import TrailForm
 from portal.ledger.operation_words import name_of
-from portal.merchants import audit, tenancy
+from portal.merchants import accounts, audit, tenancy
 from portal.merchants.access import StaffRequest, member
 from portal.merchants.models import AuditEntry, Merchant
 from portal.merchants.roles import Permission
@@ -81,6 +81,7 @@ def export(request: StaffRequest) -> HttpResponse | StreamingHttpResponse:
             {"form": form, "url": reverse("trail", args=[request.merchant.slug])},
             status=422,
         )
+    accounts.require_recent_proof(request)
     narrowed = "; ".join(f"{name}: {value}" for name, value in form.narrowed().items())
     last = audit.record(
         "trail exported",
