@@ -71,7 +71,7 @@ def test_a_refused_key_pauses_the_connection_until_a_manager_resumes_it(visitor)
     visitor.sees("CardInquiry is asked again.")
     visitor.finds_no_barrier()
     visitor.looks_up("6280390000000001")
-    visitor.sees("NZ$25.50")
+    visitor.sees("$25.50")
 
 
 def test_signing_out_leaves_nothing_behind_the_back_button(visitor):
