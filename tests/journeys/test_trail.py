@@ -1,4 +1,4 @@
-"""Who did what: an owner looks it up and takes it away as a file."""
+"""Who did what: a manager looks it up and takes it away as a file."""
 
 import pytest
 
@@ -7,8 +7,8 @@ TRAIL = "/m/baeckerei-jung/settings/trail/"
 
 
 @pytest.mark.parametrize("visitor", [{}, {**PHONE, "color_scheme": "dark"}], indirect=True)
-def test_an_owner_finds_in_the_trail_what_was_done_and_takes_it_away(visitor):
-    visitor.signs_in("olivia")
+def test_a_manager_finds_in_the_trail_what_was_done_and_takes_it_away(visitor):
+    visitor.signs_in("milan")
     visitor.clicks("Settings", "link")
     visitor.clicks("Audit trail", "link")
     visitor.sees("Audit trail")
