@@ -78,7 +78,7 @@ class Stack:
             ports.require_free("SANDBOX_PORT", self.sandbox_port, ports.loopbacks()[:1])
             self._make_environment()
             self._start("sandbox", *self._catcher())
-            preparation = Preparation(self.var, self._environment("manage"))
+            preparation = Preparation(self.var, self.environment("manage"))
             if preparation.was_done():  # then nothing moves under the processes' feet
                 self._start("worker", "web", "bulk", "beat")
                 self.logins = preparation.look_over()
@@ -219,7 +219,8 @@ class Stack:
         ours = {"VAR": str(self.var), "TMPDIR": str(self._run.temporary), MARK: self._run.token}
         self.env = {**made, **self.env, **ours}
 
-    def _environment(self, name: str) -> dict[str, str]:
+    def environment(self, name: str) -> dict[str, str]:
+        """What a process of this name is given: no secret that is not its own."""
         withheld = (_PLAIN | _OWNER | _OPENING | _MAIL | _SIGN_IN) - _GIVEN.get(name, _PLAIN)
         return {key: value for key, value in self.env.items() if key not in withheld}
 
@@ -242,7 +243,7 @@ class Stack:
         self.history = processes.spawn(
             [sys.executable, "manage.py", "demo", "--history"],
             log=self.var / "log" / "history.log",
-            env={**self._environment("worker"), "CELERY_BROKER_URL": "memory://"},
+            env={**self.environment("worker"), "CELERY_BROKER_URL": "memory://"},
             cwd=BASE,
         )
 
@@ -250,7 +251,7 @@ class Stack:
 
     def _start(self, *names: str) -> None:
         for name in names:
-            self._programs[name].start(self.var / "log" / f"{name}.log", self._environment(name))
+            self._programs[name].start(self.var / "log" / f"{name}.log", self.environment(name))
             self._wanted.add(name)
         self._run.note(program.child for program in self._programs.values() if program.child)
 

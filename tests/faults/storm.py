@@ -93,7 +93,7 @@ class Workers:
     def __init__(self, stack: Stack, command: Sequence[str], *, app: str = "portal.celery:app", **env: str) -> None:
         command = [app if word == "portal.celery:app" else word for word in command]
         self._log = stack.var / "log"
-        self._env = {name: value for name, value in stack.env.items() if name != "DATABASE_OWNER_URL"} | env
+        self._env = stack.environment("worker") | env
         self.programs = [
             Program(name, [word.replace("-nworker@", f"-n{name}@") for word in command], lambda one: one.says("ready."))
             for name in ("worker-a", "worker-b")
@@ -382,11 +382,10 @@ def read_record(record: Path) -> list[Asked]:
 
 def start_workload(stack: Stack, *words: str, module: str = "tests.faults.workload", **changes: str) -> processes.Child:
     """People, as a process beside the stack; they may seal secrets, and not open them."""
-    withheld = {"DATABASE_OWNER_URL", "OPENING_KEYS"}
     return processes.spawn(
         [sys.executable, "-m", module, *words],
         log=stack.var / "log" / "workload.log",
-        env={name: value for name, value in stack.env.items() if name not in withheld} | changes,
+        env=stack.environment("web") | changes,
         cwd=BASE,
         stdout=subprocess.PIPE,
     )
