@@ -64,6 +64,7 @@ OPERATIONS: Mapping[str, str] = {
     "issue_points": "loyaltyIssuance",
     "redeem_points": "loyaltyRedemption",
 }
+SANDBOX, PRODUCTION = "https://uat.paywizard.biz", "https://portal.paywizard.biz"
 FORMER_HOST = "oversea.paywizard.biz"
 SHORTEST_NUMBER, LONGEST_NUMBER = 4, 40  # ASSUMED; printed cards have 15 digits and more
 ORDER_NUMBER = re.compile("[0-9A-Za-z]{1,32}")  # ASSUMED; samples have 17 digits
@@ -119,7 +120,7 @@ class PayWizardSettings(Settings):
     # Without a default on purpose: production is chosen, never fallen into.
     base_url: str = address(
         label="Address of the API",
-        help="https://uat.paywizard.biz for the sandbox, https://portal.paywizard.biz for real cards.",
+        help=f"{SANDBOX} for the sandbox, {PRODUCTION} for real cards.",
         check=_base_url,
     )
     client_id: str = text(label="Client ID", help="Your developer ID, a long number.", maximum=64, check=_word)
@@ -167,6 +168,7 @@ class PayWizard(Connector):
 
     slug = "paywizard"
     name = "PayWizard"
+    hosts = MappingProxyType({"sandbox": {"base_url": SANDBOX}, "live": {"base_url": PRODUCTION}})
     countries = frozenset({"US"})
     Settings = PayWizardSettings
     settings: PayWizardSettings

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from portal.connectors import PROVIDERS, connect
+from portal.connectors.addresses import check
 from portal.connectors.base import (
     MOVES_VALUE,
     VERBS,
@@ -106,6 +107,18 @@ def test_a_provider_has_its_name_and_settings(slug):
     assert provider.slug == slug
     assert provider.name
     assert all(field.label for field in provider.Settings.declared().values())
+
+
+def test_a_providers_own_hosts_pass_its_settings_and_the_address_rules(slug):
+    provider = PROVIDERS[slug]
+    declared = provider.Settings.declared()
+
+    assert provider.hosts.keys() <= {"sandbox", "live"}
+    for addresses in provider.hosts.values():
+        for name, url in addresses.items():
+            assert declared[name].kind == "address"
+            assert declared[name].clean(url) == url
+            check(url, resolve=lambda host, port: ["93.184.216.34"])
 
 
 def test_a_provider_supports_exactly_the_verbs_it_overrides(slug):
