@@ -30,6 +30,9 @@ say = printf '\n== %s ==\n' "$(1)"
 pytest = if [ -d $(1) ]; then $(PY) -m pytest $(1) $(2) || { [ $$? -eq 5 ] && echo "There are no tests in $(1) yet."; }; \
 	else echo "There is no $(1) yet."; fi
 
+# Side by side, each with a database, workers and a browser of its own; a file's tests stay together.
+LANES = --numprocesses 2 --dist loadfile
+
 .PHONY: run test lint proof bench servers messages
 .SILENT:
 .NOTPARALLEL:
@@ -39,11 +42,11 @@ run: .venv/ready
 
 test: .venv/ready-to-test servers lint
 	$(call say,Unit tests)
-	$(call pytest,tests,--ignore=tests/running --ignore=tests/journeys --ignore=tests/faults)
+	$(call pytest,tests,$(LANES) --ignore=tests/running --ignore=tests/journeys --ignore=tests/faults)
 	$(call say,Starting and stopping)
 	$(call pytest,tests/running)
 	$(call say,Journeys)
-	$(call pytest,tests/journeys)
+	$(call pytest,tests/journeys,$(LANES))
 	$(call say,Faults)
 	$(call pytest,tests/faults)
 	printf '\nAll is well.\n'

@@ -1,6 +1,7 @@
 """The environment tests run in: real PostgreSQL and the real sandbox server, on ports of their own.
 
-Loaded before pytest-django (see pyproject.toml), because the settings read the environment once, when imported.
+Tests in lanes (pytest -n 2) have all of it once a lane. Loaded before pytest-django (see pyproject.toml), because the
+settings read the environment once, when imported.
 """
 
 import os
@@ -19,7 +20,8 @@ from portal.running.ports import a_free_one as free_port
 __all__ = ["free_port"]
 
 ROOT = Path(__file__).resolve().parent.parent
-VAR = Path(os.environ.get("TEST_VAR", ROOT / "var" / "test"))
+LANE = os.environ.get("PYTEST_XDIST_WORKER", "")
+VAR = Path(os.environ.get("TEST_VAR", ROOT / "var" / "test")) / LANE
 
 _running: list[services.Postgres] = []
 
@@ -29,12 +31,19 @@ def pytest_load_initial_conftests(args: list[str]) -> None:
     """Start the database; tests that need none say `-p no:django`."""
     if "no:django" in args:
         return
+    if not LANE and {"-n", "--numprocesses"}.intersection(args):
+        # It only hands tests out to lanes; the settings are read in it all the same.
+        _set_environment("postgresql:///none", "postgresql:///none")
+        return
     try:
         postgres = services.start_postgres(VAR)
     except services.CannotStart as reason:
         raise pytest.UsageError(str(reason)) from None
     _running.append(postgres)
-    app_url, owner_url = postgres.create_database("tests")
+    _set_environment(*postgres.create_database("tests"))
+
+
+def _set_environment(app_url: str, owner_url: str) -> None:
     port = free_port()
     os.environ.update(
         DATABASE_URL=app_url,

@@ -9,8 +9,6 @@ from tests.journeys.conftest import PASSWORD, Visitor
 from tests.journeys.test_till import PHONE, card, opens_action, scans
 
 WIDE = {"viewport": {"width": 1280, "height": 800}}
-# A fragment that has just come fades in; until then its colours are not those it has.
-SETTLED = "[...document.querySelectorAll('.reading')].every((each) => getComputedStyle(each).opacity === '1')"
 SCREENS = [WIDE, PHONE, {**WIDE, "color_scheme": "dark"}, {**PHONE, "color_scheme": "dark"}]
 
 
@@ -26,8 +24,6 @@ def colleague(browser: Browser, stack, request: pytest.FixtureRequest) -> Iterat
 
 
 def looks_right(visitor: Visitor) -> None:
-    while not visitor.page.evaluate(SETTLED):  # the browser's own waiting is an eval, which our policy forbids the page
-        visitor.page.wait_for_timeout(50)
     visitor.has_no_sideways_scroll()
     visitor.finds_no_barrier()
 
