@@ -4,6 +4,7 @@ Every page, paper and mail writes them through this module; templates through th
 is the one in force (`timezone.override`), the country the one of `at_home_in`.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -137,6 +138,22 @@ def age(since: timedelta) -> str:
         return gettext("%(count)s h") % {"count": number(seconds // 3600)}
     days = seconds // 86400
     return ngettext("%(count)s day", "%(count)s days", days) % {"count": number(days)}
+
+
+def read_day(text: str) -> date | None:
+    """The day somebody of this language wrote in figures, such as 20.11.2026, or as the calendar of a browser does,
+    2026-11-20. None where it is no day, or no year stands in it."""
+    parts = re.fullmatch(r"([0-9]{1,4})([-./])([0-9]{1,2})\2([0-9]{1,4})", text)
+    if parts is None:
+        return None
+    first, _sign, second, third = parts.groups()
+    pattern = str(_dates().date_formats["short"].pattern)
+    order = "yMd" if len(first) == 4 else "".join(sorted("dMy", key=pattern.index))
+    read = dict(zip(order, map(int, (first, second, third)), strict=True))
+    try:
+        return date(read["y"] + (2000 if read["y"] < 100 else 0), read["M"], read["d"])
+    except ValueError:
+        return None
 
 
 # ---- Lists --------------------------------------------------------------------------------------------------------

@@ -44,8 +44,8 @@ FINAL = (State.ANSWERED, State.FAILED)
 class Card(models.Model):
     """A card of one connection, known by the keyed hash of its number. Its balance is a reading, never our own sum."""
 
-    merchant = models.ForeignKey(Merchant, on_delete=models.CASCADE)
-    connection = models.ForeignKey(Connection, on_delete=models.CASCADE)
+    merchant = models.ForeignKey(Merchant, on_delete=models.CASCADE, db_index=False)
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, db_index=False)
     key = models.UUIDField(default=uuid.uuid4, editable=False)
     index = models.BinaryField(help_text="Keyed hash of the number.")
     last_four = models.CharField(max_length=4)
@@ -68,6 +68,7 @@ class Card(models.Model):
         indexes = [
             models.Index(fields=["merchant", "customer"], condition=Q(customer__isnull=False), name="card_of_customer"),
             models.Index(fields=["merchant", "last_four"], name="card_by_last_four"),
+            models.Index(fields=["merchant", "-first_seen_at", "-id"], name="card_newest"),
         ]
 
 
@@ -211,7 +212,9 @@ class Operation(models.Model):
     merchant = models.ForeignKey(Merchant, on_delete=models.DO_NOTHING, db_index=False)
     connection = models.ForeignKey(Connection, on_delete=models.DO_NOTHING, db_index=False)
     card = models.ForeignKey(Card, null=True, on_delete=models.DO_NOTHING, db_index=False)
-    original = models.ForeignKey("self", null=True, on_delete=models.DO_NOTHING, help_text="What a void or tip is for.")
+    original = models.ForeignKey(
+        "self", null=True, db_index=False, on_delete=models.DO_NOTHING, help_text="What a void or tip is for."
+    )
     key = models.UUIDField(editable=False)
     verb = models.CharField(max_length=20, help_text="connectors.base.VERBS.")
     amount_minor = models.BigIntegerField(null=True)
@@ -249,10 +252,11 @@ class Operation(models.Model):
     after_points = models.BigIntegerField(null=True)
     after_at = models.DateTimeField(null=True)
 
-    provider_reference = models.CharField(max_length=100, blank=True)
+    # Sorted by their bytes, so that what begins so is a range.
+    provider_reference = models.CharField(max_length=100, blank=True, db_collation="C")
     reason = models.CharField(max_length=40, blank=True, help_text="connectors.base.Reason, or ours.")
     provider_text = models.CharField(max_length=500, blank=True)
-    trace = models.CharField(max_length=100, blank=True)
+    trace = models.CharField(max_length=100, blank=True, db_collation="C")
     settled_by = models.CharField(max_length=20, blank=True, help_text="answer, balance or person.")
     decided_by = models.ForeignKey(Person, null=True, on_delete=models.DO_NOTHING, related_name="+", db_index=False)
     decided_at = models.DateTimeField(null=True)
@@ -314,7 +318,24 @@ class Operation(models.Model):
             models.Index(fields=["begun_at"], name="operation_begun"),
             models.Index(fields=["next_attempt_at"], condition=Q(state="checking"), name="operation_checking"),
             models.Index(fields=["merchant", "id"], condition=Q(state="needs_person"), name="operation_needs_person"),
-            models.Index(fields=["merchant", "provider_reference"], name="operation_by_reference"),
+            models.Index(fields=["merchant", "-asked_at", "-id"], name="operation_newest"),
+            models.Index(
+                fields=["merchant", "-asked_at", "-id"],
+                condition=Q(state__in=(OperationState.REFUSED, OperationState.FAILED)),
+                name="operation_not_done",
+            ),
+            models.Index(
+                fields=["merchant", "-asked_at", "-id"],
+                condition=Q(settled_by__in=("balance", "person")),
+                name="operation_settled_later",
+            ),
+            models.Index(fields=["original"], condition=Q(original__isnull=False), name="operation_of_original"),
+            models.Index(
+                fields=["merchant", "provider_reference"],
+                condition=Q(provider_reference__gt=""),
+                name="operation_by_reference",
+            ),
+            models.Index(fields=["merchant", "trace"], condition=Q(trace__gt=""), name="operation_by_trace"),
             models.Index(
                 fields=["merchant", "till", "asked_at"], condition=Q(till__isnull=False), name="operation_at_till"
             ),

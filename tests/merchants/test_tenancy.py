@@ -20,6 +20,7 @@ EVERY_MERCHANT_CALLS = {
     ("ledger/balances.py", "a worker claims a look-up by its id"),
     ("merchants/audit.py", "a line of the trail about no merchant is the administrators'"),
     ("merchants/invitations.py", "whoever is invited knows a token and no merchant"),
+    ("ledger/finding.py", "an administrator looks a reference up and does not know whose it is"),
     ("ledger/operations.py", "a worker claims the operation that is due first"),
     ("ledger/approvals.py", "wishes that nobody approved in time are closed"),
     ("ledger/operations.py", "operations whose quiet period is over are looked at"),
