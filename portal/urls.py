@@ -16,7 +16,14 @@ from portal.ledger import approval_pages, attention, limit_pages, pages, shift_p
 from portal.ledger import views as ledger
 from portal.mail import caught
 from portal.mail import pages as mail
-from portal.merchants import account_pages, founding_pages, invitation_pages, people_pages, till_pages
+from portal.merchants import (
+    account_pages,
+    connection_pages,
+    founding_pages,
+    invitation_pages,
+    people_pages,
+    till_pages,
+)
 from portal.merchants import views as merchants
 
 handler500 = "portal.desk.views.broken"
@@ -110,6 +117,12 @@ urlpatterns = [
         "m/<slug:merchant>/settings/connections/<uuid:key>/resume/",
         merchants.resume_connection,
         name="resume_connection",
+    ),
+    path("m/<slug:merchant>/settings/connections/<uuid:key>/", connection_pages.connection, name="connection"),
+    path(
+        "m/<slug:merchant>/settings/connections/<uuid:key>/retire/",
+        connection_pages.retire,
+        name="retire_connection",
     ),
     path("m/<slug:merchant>/settings/people/", people_pages.listing, name="people"),
     path("m/<slug:merchant>/settings/people/invite/", people_pages.invite, name="invite"),

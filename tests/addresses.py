@@ -157,6 +157,8 @@ Sample = Callable[[Shop], object]
 SAMPLES: dict[str, Sample] = {
     # merchants
     "resume_connection": lambda shop: shop.connection.key,
+    "connection": lambda shop: shop.connection.key,
+    "retire_connection": lambda shop: shop.connection.key,
     "end_till": lambda shop: shop.till.key,
     "mfa_remove_webauthn": lambda shop: shop.passkey.pk,
     "person": lambda shop: shop.colleague.key,
@@ -193,6 +195,7 @@ SAMPLES: dict[str, Sample] = {
 
 # Where a post needs another permission than seeing the page does.
 POSTING: dict[str, Permission] = {
+    "connection": Permission.CONNECT,
     "attention_case": Permission.DECIDE,
     "approval": Permission.APPROVE,
     "withdraw": Permission.TAKE_PAYMENTS,

@@ -117,7 +117,6 @@ class CardInquirySettings(Settings):
     )
     # "Individual retailers may impose additional conditions" (CardInquiry document, "Advanced Notes").
     client_context_required: bool = switch(label="Refuse look-ups without the shopper's browser", default=False)
-    public_use: bool = switch(label="May be used on the public balance page", default=False)
 
 
 class CardInquiry(Connector):

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from portal.desk import demo
 from portal.ledger import attention, shifts
 from portal.ledger.forms import ScanForm
-from portal.merchants import access
+from portal.merchants import access, connection_settings
 from portal.merchants.access import StaffRequest
 from portal.merchants.models import Connection
 from portal.merchants.roles import BY_PIN, Permission, may, who_can
@@ -58,8 +58,11 @@ def staff(request: HttpRequest) -> dict[str, object]:
 
 
 def scannable(request: StaffRequest) -> list[Connection]:
-    """The connections a scanned card may be looked up at, by name."""
-    return list(request.merchant.connection_set.order_by("name", "id"))
+    """The connections a scanned card may be looked up at, by name; on a till those that serve its store."""
+    all_of_them = request.merchant.connection_set.order_by("name", "id")
+    if request.till is None:
+        return list(all_of_them)
+    return list(all_of_them.filter(connection_settings.serves(request.till.store)))
 
 
 def blank_scan(request: StaffRequest, connections: list[Connection]) -> ScanForm:
@@ -79,6 +82,8 @@ _INSIDE = {
     "attention_case": "attention",
     "approval": "attention",
     "limits": "settings",
+    "connection": "settings",
+    "retire_connection": "settings",
     "tills": "settings",
     "lock_after": "settings",
     "outbox": "settings",

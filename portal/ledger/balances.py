@@ -177,6 +177,7 @@ def answer(inquiry_id: int) -> None:
     if inquiry is None:
         return
     with tenancy.merchant(inquiry.merchant_id):
+        connections.note_use(inquiry.connection)
         calls.give_back_database()
         try:
             reading = _ask(inquiry)

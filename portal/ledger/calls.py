@@ -5,11 +5,9 @@ Writes nothing itself: operations.py stores outcome and evidence together.
 
 import json
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from django.conf import settings
-from django.db import connection as database
 
 from portal.connectors import PROVIDERS, connect, http
 from portal.connectors.base import (
@@ -30,19 +28,9 @@ from portal.connectors.base import (
 from portal.ledger import cards, clock
 from portal.ledger.models import Exchange, Operation
 from portal.merchants import connections, vault
+from portal.merchants.outward import give_back_database as give_back_database  # asked for by this module's name
+from portal.merchants.outward import wire as wire
 from portal.money import Money, Points
-
-
-@cache
-def wire() -> http.Wire:
-    """This process's one way out."""
-    return http.Wire(allow=settings.PROVIDER_ORIGINS_ALLOWED)
-
-
-def give_back_database() -> None:
-    """Return the connection to the pool: a slow provider must not keep it."""
-    if not database.in_atomic_block:  # never so in a worker; a unit test holds its own transaction
-        database.close()
 
 
 def place(operation: Operation, field: str) -> vault.Context:

@@ -372,6 +372,7 @@ def _claim(*, only: int | None = None) -> Operation | None:
 
 # ---- One attempt ----------------------------------------------------------------------------------------------
 def _run(operation: Operation) -> None:
+    connections.note_use(operation.connection)
     calls.give_back_database()
     caller = Caller(operation)
     try:

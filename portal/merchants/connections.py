@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from django.db import transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.utils import timezone
@@ -14,7 +15,7 @@ from django.utils.translation import gettext_lazy
 
 from portal import formats
 from portal.connectors.base import Reason
-from portal.merchants import audit, vault
+from portal.merchants import audit, credentials, vault
 from portal.merchants.models import Connection, Person
 
 
@@ -33,9 +34,26 @@ PAUSE_WORDS: dict[str, Promise] = {
 }
 
 
-def seal_secrets(connection: Connection, secrets: Mapping[str, str]) -> None:
-    """Put the secrets away on the connection; the caller saves it."""
+USED_EVERY = timedelta(minutes=5)
+
+
+def seal_secrets(connection: Connection, secrets: Mapping[str, str], *, by: Person | None = None) -> None:
+    """Put all its secrets away on the connection, and note who set those that are new; the caller saves it."""
     connection.sealed_secrets = vault.seal(_place(connection), json.dumps(dict(secrets)).encode())
+    before, now = connection.secret_notes, timezone.now()
+    connection.secret_notes = {}
+    for name, secret in secrets.items():
+        fresh = credentials.note(secret, merchant=connection.merchant_id, at=now, by=by.pk if by else None).kept()
+        known = before.get(name, {}).get("fingerprint") == fresh["fingerprint"]
+        connection.secret_notes[name] = before[name] if known else fresh
+
+
+def note_use(connection: Connection) -> None:
+    """A worker is about to use it. Of all its calls only one in USED_EVERY costs a write."""
+    now = timezone.now()
+    if connection.used_at is None or now - connection.used_at > USED_EVERY:
+        long_ago = Q(used_at=None) | Q(used_at__lt=now - USED_EVERY)
+        Connection.objects.filter(long_ago, pk=connection.pk).update(used_at=now)
 
 
 def open_secrets(connection: Connection) -> dict[str, str]:

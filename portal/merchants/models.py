@@ -239,6 +239,12 @@ class Connection(models.Model):
     reads_balance_first = models.BooleanField(
         default=True, help_text="One more call before each operation: the evidence if its answer is lost."
     )
+    public_use = models.BooleanField(default=False, help_text="The public balance page may ask it.")
+    secret_notes = models.JSONField(
+        default=dict, help_text="Of each secret what its owner knows it by, and who set it when: credentials.Note."
+    )
+    used_at = models.DateTimeField(null=True, blank=True, help_text="When a worker last used it, to within minutes.")
+    added_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         constraints = [
@@ -251,6 +257,20 @@ class Connection(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class ServedStore(models.Model):
+    """A connection serves this store. A connection without any serves all of them, those to come included."""
+
+    merchant = models.ForeignKey(Merchant, on_delete=models.CASCADE)
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE)
+    store = models.ForeignKey(Store, on_delete=models.CASCADE)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["merchant", "id"], name="served_store_of_merchant"),
+            models.UniqueConstraint(fields=["connection", "store"], name="served_store_once"),
+        ]
 
 
 class AuditEntry(models.Model):

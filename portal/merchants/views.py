@@ -101,6 +101,7 @@ def _connection_line(request: StaffRequest, connection: Connection, *, may_resum
         outcome, label = "waiting", _("Waiting until %(until)s, as the provider asked") % {"until": until}
     return {
         "name": connection.name,
+        "url": reverse("connection", args=[request.merchant.slug, connection.key]),
         "provider_label": PROVIDERS[connection.provider].name,
         "environment": connection.environment,
         "outcome": outcome,

@@ -604,7 +604,6 @@ def test_the_defaults_are_the_documented_ones():
         "password_required": True,
         "client_context_mode": "prefixed_headers",
         "client_context_required": False,
-        "public_use": False,
     }
 
 

@@ -141,7 +141,7 @@ def world(till: Any, jung: Any, olivia: Any, arrange: Any, pseudo: None) -> dict
             "card": done.card.key,
             "ask_again": done.card.key,
             "confirm": done.card.key,
-            "resume_connection": till.connection.key,
+            **dict.fromkeys(["resume_connection", "connection", "retire_connection"], till.connection.key),
             **dict.fromkeys(["approval", "withdraw_approval"], held.key),
             **dict.fromkeys(["person", "remove_person"], till.member.key),
             **dict.fromkeys(["resend_invitation", "withdraw_invitation"], invitation.key),
