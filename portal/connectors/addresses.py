@@ -88,12 +88,17 @@ def check(url: str, *, allow: Iterable[str] = (), resolve: Resolve = resolve_by_
     """
     parts, port = _split(url)
     host = _normal(parts.hostname or "")
-    if (parts.scheme, host, port) not in {_origin(each) for each in allow}:
+    if not is_exempt(url, allow=allow):
         if parts.scheme != "https" or port != 443:
             raise AddressRefused("The address must begin with https:// and use the usual port.")
         _refuse_all_but_names(host)
         return Checked(parts.scheme, host, port, _public(resolve(host, port)))
     return Checked(parts.scheme, host, port, tuple(resolve(host, port)))
+
+
+def is_exempt(url: str, *, allow: Iterable[str]) -> bool:
+    """Whether `allow` exempts the origin of `url` from the rules. Raises AddressRefused where it has none."""
+    return _origin(url) in {_origin(each) for each in allow}
 
 
 def _split(url: str) -> tuple[SplitResult, int]:

@@ -1,7 +1,7 @@
 """The one vocabulary for all providers: what is asked, what comes back, how it fails. Knows no provider."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, NoReturn
 from portal.connectors import fields
 from portal.connectors.failures import (
     Declined,
+    Detail,
     Failure,
     Misconfigured,
     Reason,
@@ -18,6 +19,7 @@ from portal.connectors.failures import (
     Unsupported,
 )
 from portal.connectors.fields import Extra, Field, Settings, SettingsError, secret_names
+from portal.connectors.findings import Step, Words
 from portal.connectors.requests import (
     ActivateRequest,
     BalanceRequest,
@@ -46,6 +48,7 @@ __all__ = [
     "Connector",
     "CustomerDetails",
     "Declined",
+    "Detail",
     "Extra",
     "Failure",
     "Field",
@@ -58,12 +61,14 @@ __all__ = [
     "Settings",
     "SettingsError",
     "Settles",
+    "Step",
     "TipRequest",
     "TopUpRequest",
     "Unclear",
     "Unreachable",
     "Unsupported",
     "VoidRequest",
+    "Words",
     "read_json",
     "secret_names",
 ]
@@ -112,6 +117,15 @@ class Connector:
     CONNECT_SECONDS: ClassVar[float] = 3.0
     TOTAL_SECONDS: ClassVar[float] = 10.0
 
+    # What the doctor must know of a provider, see doctor.examine.
+    # Members of its JSON answers: one that has none of them is somebody else's.
+    marks: ClassVar[frozenset[str]]
+    # Seconds by which clocks may differ before it is said; more is fatal only where a signature holds the time.
+    clock_limit: ClassVar[int] = 30
+    signs_time: ClassVar[bool] = False
+    # Where this provider needs other words for a failure than findings.WORDS.
+    words: ClassVar[Mapping[Reason | Detail, Words]] = MappingProxyType({})
+
     def __init__(
         self,
         settings: fields.Settings,
@@ -131,6 +145,11 @@ class Connector:
     def supports(cls) -> frozenset[str]:
         """The verbs this provider has: those it overrides."""
         return frozenset(verb for verb in VERBS if getattr(cls, verb) is not getattr(Connector, verb))
+
+    def check(self) -> Iterator[Step]:
+        """Asks something harmless, and yields ACCEPTED when an answer proves that our credentials are good, READS
+        when it could be read as well. Moves nothing. Raises any Failure, in `detail` what lies behind it."""
+        raise Unsupported(reason=Reason.UNSUPPORTED)
 
     def balance(self, request: BalanceRequest) -> Reading:
         """Looks up one card; moves nothing. Raises any Failure."""
@@ -168,6 +187,12 @@ class Connector:
 
     # What a page needs before anything is asked. Class methods of the settings without the secrets
     # (`Settings.options`), because the process that draws pages cannot open secrets.
+
+    @classmethod
+    def unable(cls, options: Mapping[str, object]) -> Mapping[str, str]:
+        """The verbs that a connection with these `options` cannot use, and why: message ids about `%(provider)s`.
+        Need not name what no connection can (`supports`)."""
+        return {}
 
     @classmethod
     def wants_pin(cls, options: Mapping[str, object]) -> bool:

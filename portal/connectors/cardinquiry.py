@@ -12,8 +12,9 @@ setting below.
 import ipaddress
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from urllib.parse import quote, urlencode
 
 from portal.connectors.base import (
@@ -28,17 +29,20 @@ from portal.connectors.base import (
     Reason,
     Settings,
     Settles,
+    Step,
     Unclear,
+    Words,
     read_json,
 )
 from portal.connectors.browser import forwardable
-from portal.connectors.cardinquiry_answers import PRIVATE_MEMBERS, error_packet, read_cards
+from portal.connectors.cardinquiry_answers import PRIVATE_MEMBERS, error_packet, is_cards, read_cards
 from portal.connectors.fields import Refused, address, choice, number, secret, switch, text
 from portal.connectors.http import HttpAnswer, HttpRequest
 from portal.connectors.redaction import clean
 from portal.money import MoneyError, minor_digits
 
-LONGEST_NUMBER = 40
+MINIMUM, LONGEST_NUMBER = 4, 40  # the document: the last 4 or 5 characters
+CHECK_PIN = "0000"  # typed for nobody's card
 LONGEST_PIN = 64  # far above any password printed on a card
 LONGEST_KEY = 512  # about 40 is suggested by the vendor; 512 leaves room for keys it makes itself
 
@@ -61,6 +65,13 @@ def _server_key(key: str) -> str:
     if not re.fullmatch("[!-~]+", key):
         raise Refused("The key must not contain spaces, line breaks or letters with accents.")
     return key
+
+
+def _check_number(typed: str) -> str:
+    try:
+        return CardInquiry.clean_number(typed, {"minimum_length": MINIMUM})
+    except BadNumber as error:
+        raise Refused(str(error)) from None
 
 
 def _currency(code: str) -> str:
@@ -96,9 +107,17 @@ class CardInquirySettings(Settings):
     minimum_length: int = number(
         label="Shortest card number",
         help="How many characters must be typed at least. More are safer.",
-        minimum=4,
+        minimum=MINIMUM,
         maximum=LONGEST_NUMBER,
         default=5,
+    )
+    # ASSUMED: no card ends so. One that did would be asked for with a wrong password.
+    check_number: str = text(
+        label="Card number for tests",
+        help="Asked for when the connection is tested. It need not exist.",
+        maximum=LONGEST_NUMBER,
+        check=_check_number,
+        default="TILLSIDETEST",
     )
     # ASSUMED: a hyphen may be part of the number, so what was typed is left alone unless the merchant knows
     # better.
@@ -128,6 +147,26 @@ class CardInquiry(Connector):
     Settings = CardInquirySettings
     settings: CardInquirySettings
     settles = Settles.NOTHING_TO_SETTLE
+    marks = frozenset({"Cards", "error"})
+    words = MappingProxyType(
+        {
+            # Anything may be answered with 403, a wrong key as well.
+            Reason.ACCESS_REFUSED: Words(
+                "%(provider)s refuses us access.",
+                "Copy the server key of the test environment again. If it is right, ask for access to CardInquiry.",
+                "Copy the server key again, the live one. If it is right, ask for access to CardInquiry with it.",
+            ),
+            Reason.KEY_REFUSED: Words(
+                "%(provider)s does not accept our key.",
+                "Copy the server key of the test environment again: a live one is not accepted there.",
+                "Copy the server key again, the live one: that of a test environment is not accepted for real cards.",
+            ),
+            Reason.WRONG_KEY: Words(
+                "The stored key is the browser key: it contains the words VisibleKey.",
+                "Ask your provider for the server key and type it instead. Nothing was sent.",
+            ),
+        }
+    )
 
     @classmethod
     def wants_pin(cls, options: Mapping[str, object]) -> bool:
@@ -154,6 +193,21 @@ class CardInquiry(Connector):
             raise BadNumber("A card number has at most %(count)d characters.", count=LONGEST_NUMBER)
         return bare
 
+    def check(self) -> Iterator[Step]:
+        """Looks up a card that need not exist. Only a look-up that was carried out counts: neither a 404, which a
+        wrong address or the vendor's firewall answers, nor an error packet."""
+        number = self.settings.check_number
+        answer = self._ask(number, CHECK_PIN, None)
+        document = read_json(answer.body) if answer.status == 200 else None
+        if message := error_packet(document):
+            raise Declined(reason=Reason.REFUSED, provider_text=answer.redact(message))
+        if answer.status == 404:
+            raise Unclear(reason=Reason.UNREADABLE)
+        if answer.status == 200 and is_cards(document):
+            yield Step.ACCEPTED
+        self._read(answer, number)
+        yield Step.READS
+
     def balance(self, request: BalanceRequest) -> Reading:
         """Looks up one card, once. Raises any Failure but Unsupported.
 
@@ -161,12 +215,15 @@ class CardInquiry(Connector):
         pass on where this connection requires it.
         """
         number, client = self._checked(request)
-        answer = self.wire.exchange(
-            self._request(number, request.pin, client),
+        return self._read(self._ask(number, request.pin, client), number)
+
+    def _ask(self, number: str, pin: str, client: ClientContext | None) -> HttpAnswer:
+        return self.wire.exchange(
+            self._request(number, pin, client),
             secrets={
                 "key": self.settings.api_key,
                 "number": number,
-                "pin": request.pin,
+                "pin": pin,
                 "address": client.address if client else "",
             },
             deadline=self.total_seconds,
@@ -175,7 +232,6 @@ class CardInquiry(Connector):
             on_exchange=self.on_exchange,
             hidden=PRIVATE_MEMBERS,
         )
-        return self._read(answer, number)
 
     def _checked(self, request: BalanceRequest) -> tuple[str, ClientContext | None]:
         try:

@@ -72,6 +72,12 @@ def read_cards(document: object, number: str, currency: str, redact: Callable[[s
     return _reading(records[0], words[0], number, currency, redact)
 
 
+def is_cards(document: object) -> bool:
+    """Whether it is the envelope of a look-up that was carried out, whatever stands in its records."""
+    data = document.get("data") if isinstance(document, dict) else None
+    return isinstance(data, dict) and (not data or "Cards" in data)
+
+
 def _records(document: object) -> list[Record]:
     data = document.get("data") if isinstance(document, dict) else None
     if not isinstance(data, dict) or (data and "Cards" not in data):

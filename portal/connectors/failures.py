@@ -38,15 +38,39 @@ class Reason(StrEnum):
     UNSUPPORTED = "unsupported"  # this provider has no such verb
 
 
+class Detail(StrEnum):
+    """What lies behind a Reason, where it can be told: for whoever sets a connection up, in `doctor.examine`. Nothing
+    is decided by it."""
+
+    NAME_UNKNOWN = "name_unknown"  # nobody knows the host
+    NAME_UNANSWERED = "name_unanswered"  # our own name service gives no answer
+    CONNECTION_REFUSED = "connection_refused"  # the host is there and nothing listens, or it sends us away
+    NO_CONNECTION = "no_connection"  # no answer to the connection attempt
+    NO_ROUTE = "no_route"  # our own network has no way there
+    CERTIFICATE_EXPIRED = "certificate_expired"
+    CERTIFICATE_NOT_YET = "certificate_not_yet"  # it is not valid yet, or our clock is behind
+    CERTIFICATE_OTHER_HOST = "certificate_other_host"
+    CERTIFICATE_UNKNOWN_ISSUER = "certificate_unknown_issuer"
+    TLS_TOO_OLD = "tls_too_old"  # it speaks only what is older than TLS 1.2
+    NO_TLS = "no_tls"  # it does not speak TLS at all, or none that we understand
+    FOREIGN = "foreign"  # something answers that is not this provider
+    TEST_ADDRESS = "test_address"  # a live connection, and the address of the test environment
+    LIVE_ADDRESS = "live_address"  # a sandbox connection, and the address of real cards
+    SIGNATURE = "signature"  # the provider finds our signature wrong
+    TOKEN_REFUSED = "token_refused"  # it does not know our token
+    TOKEN_EXPIRED = "token_expired"
+    CLOCK = "clock"  # our clock and theirs differ by more than a signature may be old
+
+
 class Failure(Exception):
     """A call that did not succeed. Catch the subclass that says what is known, never this to carry on.
 
-    `reason` is our word. `provider_text` is the provider's, cleaned of control and bidirectional characters
-    and cut at 500 characters: still foreign text, so escape it, and show it to staff only. `retry_after` is
-    in seconds, clamped to 1..3600, or None. `trace` is the provider's id for the call or what it began, to
-    quote to its support. `provider_reference` is its handle for the movement, as in a Receipt, where it gave
-    one for certain and only does not say yet how the movement ends. Neither str() nor repr() holds any of the
-    foreign text.
+    `reason` is our word, `detail` what lies behind it, where that is known. `provider_text` is the provider's,
+    cleaned of control and bidirectional characters and cut at 500 characters: still foreign text, so escape it, and
+    show it to staff only. `retry_after` is in seconds, clamped to 1..3600, or None. `trace` is the provider's id for
+    the call or what it began, to quote to its support. `provider_reference` is its handle for the movement, as in a
+    Receipt, where it gave one for certain and only does not say yet how the movement ends. Neither str() nor repr()
+    holds any of the foreign text.
     """
 
     def __init__(
@@ -57,9 +81,11 @@ class Failure(Exception):
         retry_after: int | None = None,
         trace: str = "",
         provider_reference: str = "",
+        detail: Detail | None = None,
     ) -> None:
         super().__init__(reason.value)
         self.reason = reason
+        self.detail = detail
         self.provider_text = clean(provider_text)
         self.retry_after = None if retry_after is None else min(max(retry_after, RETRY_AFTER[0]), RETRY_AFTER[-1])
         self.trace = clean(trace, limit=100)

@@ -7,6 +7,7 @@ redirects, no proxies from the environment, no compression.
 
 import logging
 import re
+import socket
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from urllib3.response import BaseHTTPResponse
 
 from portal.connectors import addresses
 from portal.connectors.evidence import Exchange, HttpRequest, Progress, evidence
-from portal.connectors.failures import RETRY_AFTER, Failure, Misconfigured, Reason, Unclear, Unreachable
+from portal.connectors.failures import RETRY_AFTER, Detail, Failure, Misconfigured, Reason, Unclear, Unreachable
 from portal.connectors.lines import Line, Lines, Watchdog, tls_context
 from portal.connectors.redaction import Redactor
 
@@ -89,6 +90,10 @@ class Wire:
         self._watchdog = Watchdog()
         self._lines = Lines(tls=tls_context(ca_file), max_idle=max_idle)
 
+    def exempts(self, url: str) -> bool:
+        """Whether the origin of `url` is one of those the environment exempts: a sandbox or a test host."""
+        return addresses.is_exempt(url, allow=self._allow)
+
     def close(self) -> None:
         """Closes idle connections and ends the watchdog. For tests and for the end of a process."""
         self._lines.close()
@@ -144,8 +149,8 @@ class Wire:
             checked = addresses.check(request.url, allow=self._allow, resolve=self._resolve)
         except addresses.AddressRefused:
             raise Misconfigured(reason=Reason.ADDRESS_REFUSED) from None
-        except OSError:
-            raise Unreachable(reason=Reason.UNREACHABLE) from None
+        except OSError as error:
+            raise Unreachable(reason=Reason.UNREACHABLE, detail=_name_detail(error)) from None
         line = self._lines.take(checked, idle_at_most=self._value_idle if moves_value else self._max_idle)
         progress.reused = line is not None
         if line is None:
@@ -179,6 +184,12 @@ class Wire:
             else:
                 line.close()
         _refuse_unusable(progress)
+
+
+def _name_detail(error: OSError) -> Detail:
+    # The resolver's own trouble is not the name's fault.
+    ours = isinstance(error, socket.gaierror) and error.errno in {socket.EAI_AGAIN, socket.EAI_FAIL, socket.EAI_SYSTEM}
+    return Detail.NAME_UNANSWERED if ours else Detail.NAME_UNKNOWN
 
 
 def _send_and_read(line: Line, request: HttpRequest, progress: Progress, left: float) -> None:

@@ -1,6 +1,7 @@
 """Open connections to providers: made, kept while idle, cut at a deadline. Knows sockets and TLS, not HTTP's
 meaning."""
 
+import errno
 import heapq
 import itertools
 import socket
@@ -15,9 +16,18 @@ from functools import cache
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from portal.connectors.addresses import Checked
-from portal.connectors.failures import Reason, Unreachable
+from portal.connectors.failures import Detail, Reason, Unreachable
 
 _TOO_OLD = {"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "NO_PROTOCOLS_AVAILABLE"}
+_OTHER_NAME = {"TLSV1_UNRECOGNIZED_NAME"}  # said by the host itself, before it shows any certificate
+# OpenSSL's X509_V_ERR_…; the first that it meets on the way from the issuer down is the one it tells.
+_CERTIFICATES = {
+    9: Detail.CERTIFICATE_NOT_YET,
+    10: Detail.CERTIFICATE_EXPIRED,
+    **dict.fromkeys((18, 19, 20, 21), Detail.CERTIFICATE_UNKNOWN_ISSUER),
+    **dict.fromkeys((62, 64), Detail.CERTIFICATE_OTHER_HOST),
+}
+_NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EACCES, errno.EPERM}
 
 Key = tuple[str, str, str, int]
 
@@ -152,18 +162,20 @@ class Lines:
     def open(self, checked: Checked, *, ends: float) -> Line:
         """A new connection, TLS included, before time.monotonic() passes `ends`. Raises Unreachable whatever
         breaks."""
+        detail = Detail.NO_CONNECTION
         for address in checked.addresses:
             left = ends - time.monotonic()
             if left <= 0:
                 break
             try:
                 sock = socket.create_connection((address, checked.port), timeout=left)
-            except OSError:
+            except OSError as error:
+                detail = _connection_detail(error)
                 continue  # nothing was sent: the next address of the same name may be tried
             return self._secure(sock, checked, address, ends)
-        # One word for every way of not connecting, so that addresses typed by merchants cannot be used to
-        # explore a network.
-        raise Unreachable(reason=Reason.UNREACHABLE)
+        # One reason for every way of not connecting. The detail tells more of public hosts only: whatever else a
+        # merchant could type to explore a network is refused before we get here.
+        raise Unreachable(reason=Reason.UNREACHABLE, detail=detail)
 
     def _secure(self, sock: socket.socket, checked: Checked, address: str, ends: float) -> Line:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -177,7 +189,7 @@ class Lines:
         except OSError as error:
             sock.close()
             handle.close()
-            raise Unreachable(reason=_handshake_reason(error)) from None
+            raise _handshake_failure(error) from None
         # The classes differ only in their usual port, which the Host header leaves out.
         http = (HTTPSConnection if checked.scheme == "https" else HTTPConnection)(checked.host, checked.port)
         http.sock = sock
@@ -196,9 +208,18 @@ def tls_context(ca_file: str | None) -> ssl.SSLContext:
     return context
 
 
-def _handshake_reason(error: OSError) -> Reason:
+def _connection_detail(error: OSError) -> Detail:
+    if isinstance(error, ConnectionRefusedError):
+        return Detail.CONNECTION_REFUSED
+    return Detail.NO_ROUTE if error.errno in _NO_ROUTE else Detail.NO_CONNECTION
+
+
+def _handshake_failure(error: OSError) -> Unreachable:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return Reason.CERTIFICATE
+        return Unreachable(reason=Reason.CERTIFICATE, detail=_CERTIFICATES.get(error.verify_code))
     if isinstance(error, ssl.SSLError) and error.reason in _TOO_OLD:
-        return Reason.CERTIFICATE
-    return Reason.UNREACHABLE
+        return Unreachable(reason=Reason.CERTIFICATE, detail=Detail.TLS_TOO_OLD)
+    if isinstance(error, ssl.SSLError) and error.reason in _OTHER_NAME:
+        return Unreachable(reason=Reason.CERTIFICATE, detail=Detail.CERTIFICATE_OTHER_HOST)
+    silent = isinstance(error, TimeoutError)
+    return Unreachable(reason=Reason.UNREACHABLE, detail=Detail.NO_CONNECTION if silent else Detail.NO_TLS)

@@ -15,7 +15,7 @@ which has no field for it. The same request gives the same bytes.
 import hmac
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from types import MappingProxyType
@@ -28,6 +28,7 @@ from portal.connectors.base import (
     Connector,
     CustomerDetails,
     Declined,
+    Detail,
     Extra,
     PayRequest,
     PointsRequest,
@@ -37,15 +38,18 @@ from portal.connectors.base import (
     Settings,
     SettingsError,
     Settles,
+    Step,
     TipRequest,
     TopUpRequest,
     VoidRequest,
+    Words,
 )
 from portal.connectors.fields import Refused, address, choice, secret, switch, text
 from portal.connectors.http import HttpAnswer, HttpRequest
 from portal.connectors.paywizard_answers import (
     CHECKOUT_ID,
     PRIVATE_MEMBERS,
+    prove_accepted,
     read_activation,
     read_inquiry,
     read_transaction,
@@ -102,6 +106,13 @@ def _credential(value: str) -> str:
     return value
 
 
+def _number(typed: str) -> str:
+    try:
+        return PayWizard.clean_number(typed, {})
+    except BadNumber as error:
+        raise Refused(str(error)) from None
+
+
 def _currency(code: str) -> str:
     try:
         places = minor_digits(code)
@@ -135,6 +146,14 @@ class PayWizardSettings(Settings):
     loyalty_channel: str = text(label="Prepaid channel", maximum=32, check=_word, default="FACTOR4")
     currency: str = text(
         label="Currency", help="The three letters of the cards' currency.", maximum=3, check=_currency, default="USD"
+    )
+    # ASSUMED: has the shape of a card's number, and no card has it.
+    check_number: str = text(
+        label="Card number for tests",
+        help="Asked for when the connection is tested. It need not exist.",
+        maximum=LONGEST_NUMBER,
+        check=_number,
+        default="0" * 15,
     )
     # ASSUMED: the document names it for voids, the public page does not.
     amount_on_void: bool = switch(label="Send the amount with a void", default=True)
@@ -179,6 +198,24 @@ class PayWizard(Connector):
     extras = MappingProxyType({verb: Entry for verb in OPERATIONS if verb != "void"})
     CONNECT_SECONDS = 5.0
     TOTAL_SECONDS = 30.0
+    marks = frozenset({"msg"})
+    words = MappingProxyType(
+        {
+            Reason.ACCESS_REFUSED: Words(
+                "%(provider)s knows our credentials and does not let them look cards up.",
+                "Client ID and token must be of the same merchant: copy both again. If they are, ask %(provider)s.",
+            ),
+            Detail.SIGNATURE: Words(
+                "%(provider)s finds our signature wrong.",
+                "Copy client ID and client secret of the test environment again: both are part of the signature.",
+                "Copy client ID and client secret for real cards again: both are part of the signature.",
+            ),
+            Detail.FOREIGN: Words(
+                "Something answers at this address, and it is not %(provider)s.",
+                f"Check the address: it is {SANDBOX}, and {PRODUCTION} for real cards.",
+            ),
+        }
+    )
 
     @classmethod
     def clean_number(cls, typed: str, options: Mapping[str, object]) -> str:
@@ -194,6 +231,15 @@ class PayWizard(Connector):
         if len(bare) > LONGEST_NUMBER:
             raise BadNumber("A card number has at most %(count)d characters.", count=LONGEST_NUMBER)
         return bare
+
+    def check(self) -> Iterator[Step]:
+        """Looks up a card that need not exist: to be told that it does not proves the credentials as well."""
+        number = self.settings.check_number
+        answer = self._ask("balance", self._channel() | self._card("balance", number, None))
+        prove_accepted(answer)
+        yield Step.ACCEPTED
+        read_inquiry(answer, number=number, currency=self.settings.currency)
+        yield Step.READS
 
     def balance(self, request: BalanceRequest) -> Reading:
         """Looks up one card, once. Raises any Failure but Unsupported; BAD_INPUT before anything is sent."""

@@ -16,6 +16,7 @@ from portal.connectors.base import (
     Balance,
     CardStatus,
     Declined,
+    Detail,
     Failure,
     Misconfigured,
     Reading,
@@ -45,6 +46,13 @@ SAYINGS: tuple[tuple[str, Reason], ...] = (
     (r"settled|settlement", Reason.TOO_LATE),
 )
 """ASSUMED: words in the `msg` of a refusal and what they mean, the first that fits; otherwise it is REFUSED."""
+
+CREDENTIALS: tuple[tuple[str, Detail], ...] = (
+    (r"\btoken\b.*\bexpired\b|\bexpired\b.*\btoken\b", Detail.TOKEN_EXPIRED),
+    (r"\bsign(ature)?\b", Detail.SIGNATURE),
+    (r"\btoken\b", Detail.TOKEN_REFUSED),
+)
+"""ASSUMED: words in the `msg` of a refusal that say which of the credentials is wrong."""
 
 _SIGNS_OF_SUCCESS = {"result", "checkoutId", "balances"}
 
@@ -82,6 +90,24 @@ def read_activation(answer: HttpAnswer, *, number: str, currency: str) -> tuple[
         return _balances(data, currency, answer.redact)
     except Unclear:
         return ()  # it is done all the same, and a balance can be looked up
+
+
+def prove_accepted(answer: HttpAnswer) -> None:
+    """Returns if the answer to a look-up proves that our credentials are good, whatever it says of the card.
+
+    A card that is not found proves it only where the words speak of the card: gateways say 404 of a wrong address too.
+    Raises Declined, Misconfigured or Unclear.
+    """
+    try:
+        reply = _accepted(answer, "balance")
+        if "result" in reply.data:
+            _refuse_unless_done(reply)
+    except Declined as no:
+        if _meaning(no.provider_text) not in {Reason.CARD_UNKNOWN, Reason.CARD_INACTIVE}:
+            raise
+    else:
+        if not reply.data:
+            raise reply.unclear(Reason.UNREADABLE)
 
 
 def read_inquiry(answer: HttpAnswer, *, number: str, currency: str) -> Reading:
@@ -153,7 +179,15 @@ class _Reply:
             "provider_text": self.answer.redact(self.said if text is None else text),
             "retry_after": self.answer.retry_after(),
             "trace": self.checkout_id,
+            "detail": self._credentials() if reason in {Reason.KEY_REFUSED, Reason.REFUSED} else None,
         }
+
+    def _credentials(self) -> Detail | None:
+        """Which of our credentials the words blame; None where they blame none, or more than one."""
+        words = clean(self.said).casefold()
+        blamed = [detail for saying, detail in CREDENTIALS if re.search(saying, words)]
+        token = {Detail.TOKEN_EXPIRED, Detail.TOKEN_REFUSED}
+        return None if Detail.SIGNATURE in blamed and token.intersection(blamed) else next(iter(blamed), None)
 
 
 def _accepted(answer: HttpAnswer, verb: str) -> _Reply:
@@ -224,10 +258,14 @@ def _refuse_unless_done(reply: _Reply) -> None:
 
 def _refusal(reply: _Reply) -> Failure:
     """What a no means, by the words beside it; they may well be "success"."""
-    words = clean(reply.said).casefold()
-    reason = next((meant for saying, meant in SAYINGS if re.search(rf"\b(?:{saying})\b", words)), Reason.REFUSED)
+    reason = _meaning(reply.said)
     # A repeated order number says nothing of how the first attempt ended.
     return (reply.unclear if reason is Reason.DUPLICATE else reply.declined)(reason)
+
+
+def _meaning(said: str) -> Reason:
+    words = clean(said).casefold()
+    return next((meant for saying, meant in SAYINGS if re.search(rf"\b(?:{saying})\b", words)), Reason.REFUSED)
 
 
 def _is_whole(number: object) -> TypeGuard[int]:

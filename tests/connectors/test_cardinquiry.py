@@ -599,6 +599,7 @@ def test_the_defaults_are_the_documented_ones():
     assert Settings.options(GOOD) == {
         "base_url": "https://cards.example.com/OpenApi2",
         "currency": "EUR",
+        "check_number": "TILLSIDETEST",
         "minimum_length": 5,
         "keep_hyphens": True,
         "password_required": True,

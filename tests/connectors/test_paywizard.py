@@ -1080,6 +1080,7 @@ def test_what_is_assumed_is_a_setting_with_a_default():
         "loyalty_channel": "FACTOR4",
         "currency": "USD",
         "amount_on_void": True,
+        "check_number": "000000000000000",
         "currency_on_top_up": True,
         "channel_on_tip": True,
     }

@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand
 from django.utils.translation.template import templatize
 
 from portal import catalogs
-from portal.connectors import PROVIDERS
+from portal.connectors import PROVIDERS, findings
 from portal.connectors.fields import Field
 
 ROOT = settings.BASE_DIR
@@ -105,13 +105,17 @@ def _in_program(program: str, path: Path) -> Iterator[Found]:
 
 
 def _declared() -> Iterator[Found]:
-    """What connectors ask for: labels, helps and choices of their settings and of the inputs only they have."""
+    """What connectors ask for: labels, helps and choices of their settings and of the inputs only they have; and what
+    the doctor says."""
+    yield from (("portal/connectors/findings.py", text, None) for text in findings.every_text())
     for connector in PROVIDERS.values():
         place = f"portal/connectors/{connector.slug}.py"
         for asked in [connector.Settings, *connector.extras.values()]:
             for field in asked.declared().values():
                 for text in _of_field(field):
                     yield place, text, None
+        for words in connector.words.values():
+            yield from ((place, text, None) for text in words.texts())
 
 
 def _of_field(field: Field) -> list[str]:
