@@ -123,6 +123,7 @@ SANDBOX_URL = env_origin("SANDBOX_URL") if os.environ.get("SANDBOX_URL") else ""
 PROVIDER_ORIGINS_ALLOWED = [SANDBOX_URL] if SANDBOX_URL else []
 
 INSTALLED_APPS = [
+    "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

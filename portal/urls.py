@@ -12,6 +12,7 @@ from django.urls import path
 from portal import languages
 from portal.desk import card_holder, customer, customer_erase, customer_merge, customers, health, lock, trail
 from portal.desk import views as desk
+from portal.desk.administration.pages import site as administration
 from portal.ledger import approval_pages, attention, limit_pages, pages, shift_pages, till
 from portal.ledger import views as ledger
 from portal.mail import caught
@@ -30,6 +31,7 @@ handler500 = "portal.desk.views.broken"
 
 urlpatterns = [
     path("", merchants.start, name="start"),
+    path("admin/", (administration.get_urls(), "admin", administration.name)),
     path("readyz", health.readyz, name="readyz"),
     path("language/", languages.switch, name="language"),
     path("accounts/login/", account.login, name="account_login"),

@@ -12,6 +12,7 @@ from typing import Any
 
 from allauth.mfa.models import Authenticator
 from django.core import mail
+from django.db.models import Model
 from django.test import RequestFactory
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
@@ -20,10 +21,20 @@ from portal.connectors import PROVIDERS
 from portal.customers.book import Details
 from portal.customers.models import Customer, Purpose
 from portal.ledger import approvals, balances, cards, holders, operations, shifts
-from portal.ledger.models import Approval, Card, Inquiry, Limit, Operation, Shift, limit_writer, operation_writer
+from portal.ledger.models import (
+    Approval,
+    Card,
+    Exchange,
+    Inquiry,
+    Limit,
+    Operation,
+    Shift,
+    limit_writer,
+    operation_writer,
+)
 from portal.mail.models import OutgoingMail
-from portal.merchants import connections, invitations, tills
-from portal.merchants.models import Connection, Invitation, Member, Merchant, Person, Store, Till
+from portal.merchants import audit, connections, invitations, tills
+from portal.merchants.models import AuditEntry, Connection, Invitation, Member, Merchant, Person, Store, Till
 from portal.merchants.roles import Permission, Role
 from portal.money import Money
 
@@ -117,6 +128,29 @@ class Shop:
         return OutgoingMail.objects.filter(merchant=self.merchant).latest("id")
 
     @cached_property
+    def exchange(self) -> Exchange:
+        """A call made for the operation."""
+        texts = {"request_body": "{}", "response_body": "{}", "request_headers": {}, "response_headers": {}}
+        return Exchange.objects.create(
+            merchant=self.merchant,
+            operation=self.operation,
+            purpose="call",
+            attempt=1,
+            at=self.operation.asked_at,
+            method="POST",
+            url=f"https://paywizard.invalid/{self.merchant.slug}",
+            connect_ms=1,
+            total_ms=2,
+            reused=False,
+            **texts,
+        )
+
+    @cached_property
+    def line(self) -> AuditEntry:
+        """One of the trail."""
+        return audit.record("connection resumed", f"PayWizard of {self.merchant.name}", merchant=self.merchant)
+
+    @cached_property
     def shift(self) -> Shift:
         return shifts.start(self.owner, self.till, request=RequestFactory().get("/"))
 
@@ -201,8 +235,8 @@ POSTING: dict[str, Permission] = {
     "withdraw": Permission.TAKE_PAYMENTS,
 }
 
-# Addresses below no merchant: for EVERYBODY, or for those who are SIGNED_IN.
-EVERYBODY, SIGNED_IN = "everybody", "those who are signed in"
+# Addresses below no merchant: for EVERYBODY, for those who are SIGNED_IN, or for ADMINISTRATORS: to others not there.
+EVERYBODY, SIGNED_IN, ADMINISTRATORS = "everybody", "those who are signed in", "administrators"
 ELSEWHERE: dict[str, str] = {
     # desk
     "readyz": EVERYBODY,
@@ -244,7 +278,38 @@ ELSEWHERE: dict[str, str] = {
     "start": SIGNED_IN,
     "choose": SIGNED_IN,
     "found": SIGNED_IN,
+    # the administration
+    "admin:index": ADMINISTRATORS,
+    "admin:login": ADMINISTRATORS,
 }
+
+# Each kind of row has a list in the administration and a page, which the row's number leads to.
+ROWS: dict[type[Model], Sample] = {
+    Merchant: lambda shop: shop.merchant,
+    Person: lambda shop: shop.owner.person,
+    Operation: lambda shop: shop.operation,
+    Connection: lambda shop: shop.connection,
+    OutgoingMail: lambda shop: shop.mail,
+    AuditEntry: lambda shop: shop.line,
+    Store: lambda shop: shop.till.store,
+    Member: lambda shop: shop.owner,
+    Invitation: lambda shop: shop.invitation,
+    Till: lambda shop: shop.till,
+    Card: lambda shop: shop.card,
+    Exchange: lambda shop: shop.exchange,
+    Inquiry: lambda shop: shop.look_up,
+    Approval: lambda shop: shop.approval,
+}
+
+
+def _number(row: Sample) -> Sample:
+    return lambda shop: {"object_id": row(shop).pk}
+
+
+for _model, _row in ROWS.items():
+    _name = f"admin:{_model._meta.app_label}_{_model._meta.model_name}"
+    ELSEWHERE |= {f"{_name}_changelist": ADMINISTRATORS, f"{_name}_change": ADMINISTRATORS}
+    SAMPLES[f"{_name}_change"] = _number(_row)
 
 # Addresses that read nothing but themselves and answer all alike, so that a secret there is never logged as refused.
 TAKES_ANYTHING = {"invitation_link"}
@@ -289,7 +354,7 @@ class Address:
             return f"{at} stands below a merchant without @member(Permission.…)."
         if not self.below_merchant and self.name not in ELSEWHERE:
             return (
-                f'{at} is below no merchant: add "{self.name}": EVERYBODY or SIGNED_IN to ELSEWHERE'
+                f'{at} is below no merchant: add "{self.name}": EVERYBODY, SIGNED_IN or ADMINISTRATORS to ELSEWHERE'
                 " in tests/addresses.py."
             )
         if self.parts and self.name not in SAMPLES:

@@ -107,6 +107,12 @@ GROUPS: dict[str, tuple[Promise, dict[str, Promise]]] = {
             "practice connected": _("Connected the practice providers"),
         },
     ),
+    "administrators": (
+        _("Administrators"),
+        {
+            "administrator looked": _("Looked at this as an administrator"),
+        },
+    ),
     "refused": (
         _("Refused"),
         {

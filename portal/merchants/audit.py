@@ -4,13 +4,15 @@ The database refuses to change or delete a line, for us as for anyone with our l
 the moment and then by their number; each filter has an index of its own in that order.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import cast
 
 from django.db import connection
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 
 from portal.merchants import tenancy
 from portal.merchants.models import AuditEntry, Member, Merchant, Person
@@ -51,6 +53,35 @@ def record(
     else:
         line.save(force_insert=True)
     return line
+
+
+LOOKED = "administrator looked"
+LOOKED_AGAIN_AFTER = timedelta(hours=1)
+
+
+def looked(subject: str, *, merchants: Collection[int], request: HttpRequest) -> None:
+    """An administrator looked at something of these merchants: a line for each of them, at most one an hour about the
+    same thing, so that turning pages does not bury what was done."""
+    person = cast(Person, request.user)
+    lately = AuditEntry.objects.filter(
+        merchant__in=merchants,
+        subject=subject[:200],
+        at__gt=timezone.now() - LOOKED_AGAIN_AFTER,
+        person=person,
+        verb=LOOKED,
+    )
+    known = set(lately.values_list("merchant", flat=True)) if merchants else set()
+    AuditEntry.objects.bulk_create(
+        AuditEntry(
+            merchant_id=merchant,
+            person=person,
+            verb=LOOKED,
+            subject=subject[:200],
+            address=client_address(request),
+            request_id=current_request_id(),
+        )
+        for merchant in sorted(set(merchants) - known)
+    )
 
 
 # ---- Reading --------------------------------------------------------------------------------------------------

@@ -1,0 +1,239 @@
+"""What happened: operations with their calls, cards, look-ups, and what waited for a second person."""
+
+import json
+import uuid
+from typing import Any
+
+from django.contrib.admin import SimpleListFilter
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from portal.desk.administration.rows import OF_MERCHANT, Fact, OfMerchant, Rows, link, when
+from portal.desk.administration.site import site
+from portal.ledger import approval_words, card_words, operation_words, words
+from portal.ledger.models import Approval, Card, Exchange, Inquiry, Operation, OperationState
+from portal.merchants.models import Merchant
+
+# The states that somebody looks for. Each has an index of its own; an end is looked for by merchant or reference.
+OPEN_STATES = (OperationState.NEEDS_PERSON, OperationState.CHECKING, OperationState.RUNNING, OperationState.WAITING)
+
+
+def as_key(text: str) -> uuid.UUID | None:
+    """One of our references as people copy it, with dashes or without."""
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None
+
+
+def anywhere(rows: QuerySet[Any], **which: object) -> QuerySet[Any]:
+    """Rows of whatever merchant, by indexes that begin with the merchant: each merchant's is asked."""
+    return rows.filter(merchant__in=Merchant.objects.values("pk"), **which)
+
+
+class InState(SimpleListFilter):
+    """What is still under way."""
+
+    title = _("State")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(state.value, str(state.label)) for state in OPEN_STATES]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(state=self.value()) if self.value() in OPEN_STATES else queryset
+
+
+class OfOperation(SimpleListFilter):
+    """The calls of one operation."""
+
+    title = _("Operation")
+    parameter_name = "operation"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(self.value() or "", self.value() or "")] if self.value() else []
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        key = as_key(self.value() or "")
+        operation = anywhere(Operation.objects.all(), key=key).first() if key else None
+        if not self.value():
+            return queryset
+        return queryset.filter(merchant=operation.merchant_id, operation=operation) if operation else queryset.none()
+
+
+class Operations(Rows):
+    title = _("Operations")
+    what = _("Everything asked of a provider that moves value. Nobody edits it; what became of it is decided.")
+    in_rail = True
+    related = ("merchant", "connection", "card", "asked_by", "original", "decided_by", "seconded_by", "till")
+    list_filter = (InState, OfMerchant)
+    search_help_text = _("Our whole reference, or the provider’s")
+    lists = (
+        Fact(_("Operation"), operation_words.thing),
+        Fact(_("State"), "get_state_display"),
+        OF_MERCHANT,
+        Fact(_("Connection"), "connection", link),
+        when(_("Asked"), "asked_at"),
+    )
+    shows = (
+        *lists,
+        Fact(_("Our reference"), "reference"),
+        Fact(_("Provider’s reference"), "provider_reference"),
+        Fact(_("Card"), "card", lambda card: link(card, operation_words.card_name(card.last_four))),
+        Fact(_("Asked by"), "asked_by", link),
+        Fact(_("Till"), "till", link),
+        Fact(_("Belongs to"), "original", lambda row: link(row, operation_words.thing(row))),
+        Fact(_("Attempts"), "attempt"),
+        when(_("Last begun"), "begun_at"),
+        when(_("Lease until"), "lease_until"),
+        when(_("Next step not before"), "next_attempt_at"),
+        Fact(_("Looks at what became of it"), "checks"),
+        when(_("Ended"), "ended_at"),
+        Fact(_("Reason"), "reason"),
+        Fact(_("What the provider said"), "provider_text"),
+        Fact(_("The provider’s own trace"), "trace"),
+        Fact(_("Settled by"), "settled_by"),
+        Fact(_("Decided by"), "decided_by", link),
+        Fact(_("Because"), "decision_reason"),
+        Fact(_("Seconded by"), "seconded_by", link),
+    )
+
+    def name(self, row: Operation) -> str:
+        return operation_words.thing(row)
+
+    def subject(self, row: Operation) -> str:
+        return row.reference
+
+    def found(self, rows: QuerySet[Any], text: str) -> QuerySet[Any]:
+        key = as_key(text)
+        return anywhere(rows, key=key) if key else anywhere(rows, provider_reference=text)
+
+    def ways(self, row: Operation) -> list[tuple[str, str]]:
+        calls = Rows.of(site, Exchange)
+        return [(str(calls.title), f"{calls.list_url()}?operation={row.key}")]
+
+
+class Exchanges(Rows):
+    title = _("Calls")
+    what = _("Each call made for an operation, as evidence: without numbers, passwords and keys.")
+    related = ("merchant", "operation")
+    list_filter = (OfMerchant, OfOperation)
+    lists = (
+        Fact(_("For"), "purpose"),
+        Fact(_("Operation"), "operation", lambda row: link(row, row.reference)),
+        OF_MERCHANT,
+        Fact(_("Answer"), "status"),
+        Fact(_("Milliseconds"), "total_ms"),
+        when(_("When"), "at"),
+    )
+    shows = (
+        *lists,
+        Fact(_("Attempt"), "attempt"),
+        Fact(_("Method"), "method"),
+        Fact(_("Address"), "url"),
+        Fact(_("Headers sent"), "request_headers", lambda headers: _lines(headers)),
+        Fact(_("Body sent"), "request_body"),
+        Fact(_("Headers received"), "response_headers", lambda headers: _lines(headers)),
+        Fact(_("Body received"), "response_body"),
+        Fact(_("Milliseconds to connect"), "connect_ms"),
+        Fact(_("Reason"), "reason"),
+    )
+
+    def name(self, row: Exchange) -> str:
+        return f"{row.method} {row.purpose} {row.attempt}"
+
+    def subject(self, row: Exchange) -> str:
+        return row.operation.reference
+
+
+def _lines(value: Any) -> str:
+    return (
+        "\n".join(f"{name}: {text}" for name, text in value.items()) if isinstance(value, dict) else json.dumps(value)
+    )
+
+
+class Cards(Rows):
+    title = _("Cards")
+    what = _("Cards that were looked up or used, by their last four digits.")
+    related = ("merchant", "connection")
+    list_filter = (OfMerchant,)
+    search_help_text = _("The last four digits")
+    lists = (
+        Fact(_("Card"), "last_four", operation_words.card_name),
+        OF_MERCHANT,
+        Fact(_("Connection"), "connection", link),
+        Fact(_("Balance"), lambda row: " · ".join(filter(None, card_words.levels(row)))),
+        when(_("As of"), "read_at"),
+    )
+    shows = (*lists, Fact(_("State"), "card_status"), when(_("First seen"), "first_seen_at"))
+
+    def name(self, row: Card) -> str:
+        return operation_words.card_name(row.last_four)
+
+    def subject(self, row: Card) -> str:
+        return str(row.key)
+
+    def found(self, rows: QuerySet[Any], text: str) -> QuerySet[Any]:
+        return anywhere(rows, last_four=text[-4:]) if text.isascii() and text.isdigit() else rows.none()
+
+
+class Inquiries(Rows):
+    title = _("Look-ups")
+    what = _("Balances asked for in the last minutes. They are erased by themselves.")
+    related = ("merchant", "connection", "asked_by")
+    list_filter = (OfMerchant,)
+    lists = (
+        Fact(_("Card"), "last_four", operation_words.card_name),
+        Fact(_("State"), "get_state_display"),
+        OF_MERCHANT,
+        Fact(_("Connection"), "connection", link),
+        when(_("Asked"), "asked_at"),
+    )
+    shows = (
+        *lists,
+        Fact(_("Asked by"), "asked_by", link),
+        Fact(_("Balance"), words.balance_text),
+        Fact(_("Attempts"), "attempt"),
+        when(_("Ended"), "ended_at"),
+        Fact(_("Reason"), "reason"),
+        Fact(_("What the provider said"), "provider_text"),
+        Fact(_("The provider’s own trace"), "trace"),
+    )
+    in_trail = "look-ups"
+
+    def name(self, row: Inquiry) -> str:
+        return operation_words.card_name(row.last_four)
+
+    def subject(self, row: Inquiry) -> str:
+        return str(row.key)
+
+
+class Approvals(Rows):
+    title = _("Approvals")
+    what = _("What was above somebody’s limit and waited for a second person.")
+    related = ("merchant", "connection", "card", "asked_by", "decided_by", "original")
+    list_filter = (OfMerchant,)
+    lists = (
+        Fact(_("Operation"), approval_words.thing),
+        Fact(_("State"), "get_state_display"),
+        OF_MERCHANT,
+        Fact(_("Asked by"), "asked_by.name"),
+        when(_("Asked"), "asked_at"),
+    )
+    shows = (
+        *lists,
+        Fact(_("Our reference"), "reference"),
+        Fact(_("Card"), "card", lambda card: link(card, operation_words.card_name(card.last_four))),
+        Fact(_("Connection"), "connection", link),
+        when(_("Valid until"), "expires_at"),
+        Fact(_("Decided by"), "decided_by", link),
+        Fact(_("Because"), "reason"),
+        when(_("Ended"), "ended_at"),
+    )
+
+    def name(self, row: Approval) -> str:
+        return approval_words.thing(row)
+
+    def subject(self, row: Approval) -> str:
+        return row.reference

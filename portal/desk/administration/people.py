@@ -1,0 +1,67 @@
+"""People who sign in: where they work, where they are signed in, and how they prove who they are."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from portal import formats
+from portal.desk.administration.rows import Fact, Rows, link, when, yes_or_no
+from portal.merchants import second_factor, sessions
+from portal.merchants.models import Member, Person
+
+
+class People(Rows):
+    title = _("People")
+    what = _("Everybody who signs in. Passwords and second factors are known to nobody but them.")
+    in_rail = True
+    search_help_text = _("The whole e-mail address")
+    lists = (
+        Fact(_("Name"), "name"),
+        Fact(_("E-mail"), "email"),
+        Fact(_("May sign in"), "is_active", yes_or_no),
+        Fact(_("Administrator"), "is_staff", yes_or_no),
+        when(_("Signed up"), "joined_at"),
+    )
+    shows = (
+        *lists,
+        when(_("Last signed in"), "last_login"),
+        Fact(_("Second factor"), lambda row: second_factor.has_one(row), yes_or_no),
+        Fact(_("Language"), "language"),
+        Fact(_("Works at"), lambda row: works_at(row)),
+        Fact(_("Signed in now"), lambda row: signed_in(row)),
+    )
+
+    in_trail = "people"
+
+    def found(self, rows: QuerySet[Any], text: str) -> QuerySet[Any]:
+        return rows.filter(email=text.lower())
+
+    def merchants_of(self, row: Person) -> list[int]:
+        return [each.merchant_id for each in row.member_set.all()]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).prefetch_related("member_set")
+
+
+def memberships(row: Person) -> QuerySet[Member]:
+    """Where the person works, by the merchant's name."""
+    return Member.objects.filter(person=row).select_related("merchant").order_by("merchant__name", "pk")
+
+
+def works_at(row: Person) -> SafeString:
+    """Each merchant with the role there."""
+    return format_html_join(
+        ", ", "{} ({})", ((link(each, each.merchant.name), each.get_role_display()) for each in memberships(row))
+    )
+
+
+def signed_in(row: Person) -> str:
+    """Each browser: what it says it is, from where, and when it was last seen."""
+    return "\n".join(
+        f"{each.browser or '–'} · {each.address or '–'} · {formats.exact(each.seen_at)} UTC"
+        for each in sessions.open_ones(row)
+    )

@@ -1,0 +1,311 @@
+"""Rows as administrators see them: looked for, listed and read, never written.
+
+What a list or a page shows is a list of facts, each with its label. There is no other way to a column: nothing is
+sorted, filtered or searched by but what the model's admin names, so that no secret can be asked for letter by letter.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from typing import Any, ClassVar
+
+from django.contrib.admin import ModelAdmin, ShowFacets, SimpleListFilter
+from django.contrib.admin.views.main import ChangeList
+from django.core.paginator import Paginator
+from django.db import models
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.decorators import method_decorator
+from django.utils.functional import Promise
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_safe
+
+from portal import formats
+from portal.desk.administration.site import Site
+from portal.merchants import audit
+from portal.merchants.models import Merchant
+
+PAGE = 50
+MOST = 1000  # rows that a list leads to; whoever wants an older one narrows it
+
+Read = Callable[[Any], Any]
+
+
+# ---- Facts ----------------------------------------------------------------------------------------------------
+class Fact:
+    """One thing shown of a row, under its label. `read` is the way to it (`connection.name`) or a function of the row;
+    `write` says it in words. Nothing is a dash."""
+
+    def __init__(self, label: str | Promise, read: str | Read, write: Read | None = None) -> None:
+        self.short_description = label
+        self.way = read if isinstance(read, str) else ""
+        self._read = read
+        self._write = write
+        self.__name__ = self.way.replace(".", "_") or getattr(read, "__name__", "fact")
+
+    def __call__(self, row: Any) -> Any:
+        value = self._read(row) if callable(self._read) else _follow(row, self._read)
+        if callable(value):
+            value = value()
+        if value is None or value == "":
+            return "–"
+        return self._write(value) if self._write else value
+
+
+def _follow(row: Any, way: str) -> Any:
+    for step in way.split("."):
+        row = None if row is None else getattr(row, step)
+    return row
+
+
+def when(label: str | Promise, way: str) -> Fact:
+    """A moment, exact and in UTC, as logs have it."""
+    return Fact(label, way, lambda at: f"{formats.exact(at)} UTC")
+
+
+def yes_or_no(value: bool) -> str:
+    """In words."""
+    return gettext("yes") if value else gettext("no")
+
+
+def link(row: models.Model | None, text: str = "") -> SafeString | str:
+    """A row's page in the administration."""
+    return format_html('<a href="{}">{}</a>', page_url(row), text or str(row)) if row is not None else ""
+
+
+def page_url(row: models.Model) -> str:
+    """The address of a row's page."""
+    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
+
+
+OF_MERCHANT = Fact(_("Merchant"), "merchant", link)
+
+
+# ---- Narrowing ------------------------------------------------------------------------------------------------
+class OfMerchant(SimpleListFilter):
+    """One merchant's rows. Offered from the merchant's page: a list of all merchants would be no choice."""
+
+    title = _("Merchant")
+    parameter_name = "merchant"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        slug = self.value()
+        return [(merchant.slug, merchant.name) for merchant in Merchant.objects.filter(slug=slug)] if slug else []
+
+    def has_output(self) -> bool:
+        # Django leaves out a filter that offers nothing: for a merchant that is not there it would show everybody's.
+        return bool(self.value())
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        slug = self.value()
+        if not slug:
+            return queryset
+        # The number itself, so that the plan is made for this merchant and begins at its index.
+        found = Merchant.objects.filter(slug=slug).values_list("pk", flat=True).first()
+        return queryset.none() if found is None else queryset.filter(merchant=found)
+
+
+class Capped(Paginator):  # type: ignore[type-arg]  # no generic at run time
+    """Counts no further than somebody turns pages: counting a million rows takes seconds."""
+
+    @cached_property
+    def count(self) -> int:
+        rows: QuerySet[Any] = self.object_list  # type: ignore[assignment]
+        return min(rows.order_by()[: MOST + 1].count(), MOST)
+
+
+class Listed(ChangeList):
+    """Django's list without the visitor's say in its order."""
+
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
+        return list(self.model_admin.get_ordering(request))
+
+
+# ---- A kind of row --------------------------------------------------------------------------------------------
+class Rows(ModelAdmin):  # type: ignore[type-arg]  # no generic at run time
+    """One model in the administration. A subclass names its title, what it shows, and how rows are found."""
+
+    title: ClassVar[str | Promise]
+    what: ClassVar[str | Promise] = ""
+    in_rail: ClassVar[bool] = False
+    in_trail: ClassVar[str] = ""  # what a look through the list is called there; otherwise the model's plural
+    lists: ClassVar[tuple[Fact, ...]] = ()  # in the list; the first leads to the row
+    shows: ClassVar[tuple[Fact, ...]] = ()  # on a row's page
+    related: ClassVar[Sequence[str]] = ()  # read along with each row
+
+    # Nothing by which Django would write.
+    actions = None
+    list_editable = ()
+    inlines = ()
+    view_on_site = False
+    save_on_top = False
+    # Nothing by which a visitor would choose what the database is asked.
+    search_fields = ()
+    sortable_by = ()
+    date_hierarchy = None
+    show_facets = ShowFacets.NEVER
+    preserve_filters = False
+    # Nothing that counts everything.
+    show_full_result_count = False
+    paginator = Capped
+    list_per_page = PAGE
+    list_max_show_all = 0
+
+    ordering: ClassVar[Any] = ("-pk",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.admin_site.has_permission(request)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.admin_site.has_permission(request)
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """By the filters named in `list_filter` and by nothing else, across no relation."""
+        return lookup in {each.parameter_name for each in self.list_filter}  # type: ignore[union-attr]
+
+    def to_field_allowed(self, request: HttpRequest, to_field: str) -> bool:
+        return False
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return Listed
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        return self.lists
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.shows
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.shows
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Sealed columns and hashes are not even read, here and in what is read along."""
+        rows = super().get_queryset(request).select_related(*self.related).defer(*hidden(self.model))
+        for way in self.related:
+            rows = rows.defer(*(f"{way}__{column}" for column in hidden(_at_end_of(way, self.model))))
+        return rows
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        text = search_term.strip()
+        return (self.found(queryset, text) if text else queryset), False
+
+    def found(self, rows: QuerySet[Any], text: str) -> QuerySet[Any]:
+        """The rows that `text` names. An index has to lead there."""
+        return rows.none()
+
+    def get_urls(self) -> list[URLPattern]:
+        name = f"{self.opts.app_label}_{self.opts.model_name}"
+        return [
+            path("", self.admin_site.admin_view(self.changelist_view), name=f"{name}_changelist"),
+            path("<int:object_id>/", self.admin_site.admin_view(self.change_view), name=f"{name}_change"),
+        ]
+
+    @classmethod
+    def of(cls, site: Site, model: type[models.Model]) -> "Rows":
+        """The admin of a model."""
+        return site._registry[model]  # type: ignore[return-value]
+
+    def list_url(self, merchant: Merchant | None = None) -> str:
+        """The address of the list, of one merchant's rows if given."""
+        url = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
+        return f"{url}?merchant={merchant.slug}" if merchant else url
+
+    # ---- Two pages --------------------------------------------------------------------------------------------
+    @method_decorator(require_safe)
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """A list. Whose rows were on it stands in those merchants' trails."""
+        answer = super().changelist_view(request, {"admin": self, **(extra_context or {})})
+        if isinstance(answer, TemplateResponse) and answer.context_data:
+            listed = answer.context_data["cl"]
+            rows = list(listed.result_list)
+            answer.context_data |= {
+                "labels": [each.short_description for each in self.lists],
+                "title": self.title,
+            }
+            answer.context_data["lines"] = [(page_url(row), self._cells(row)) for row in rows]
+            answer.context_data |= _around(listed)
+            self._note(request, rows, self.in_trail or f"{self.opts.model_name}s")
+        return answer
+
+    @method_decorator(require_safe)
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """One row. That it was looked at stands in its merchant's trail."""
+        row = self.get_object(request, str(object_id))
+        if row is None:
+            raise Http404
+        self._note(request, [row], self.subject(row))
+        more = {"admin": self, "title": self.name(row), "ways": self.ways(row), **(extra_context or {})}
+        return super().change_view(request, str(object_id), form_url, more)
+
+    def _cells(self, row: Any) -> list[tuple[str | Promise, Any]]:
+        return [(each.short_description, each(row)) for each in self.lists]
+
+    def _note(self, request: HttpRequest, rows: Iterable[Any], subject: str) -> None:
+        merchants = {each for row in rows for each in self.merchants_of(row)}
+        audit.looked(subject, merchants=merchants, request=request)
+
+    def merchants_of(self, row: Any) -> list[int]:
+        """Whose trail says that this row was looked at."""
+        return [row.merchant_id] if row.merchant_id is not None else []
+
+    def name(self, row: Any) -> str:
+        """What the row is called on its page."""
+        return str(row)
+
+    def subject(self, row: Any) -> str:
+        """What it is called in the trail."""
+        return self.name(row)
+
+    def ways(self, row: Any) -> list[tuple[str, str]]:
+        """Where its page leads: labels and addresses."""
+        return []
+
+
+def _around(listed: ChangeList) -> dict[str, object]:
+    """The choices above a list and the ways to its other pages."""
+    last = min(listed.result_count, MOST) // PAGE
+    return {
+        "choices": [(spec.title, list(spec.choices(listed))) for spec in listed.filter_specs],
+        "newer": listed.get_query_string({"p": listed.page_num - 1}) if listed.page_num > 1 else "",
+        "older": listed.get_query_string({"p": listed.page_num + 1})
+        if listed.page_num * PAGE < listed.result_count
+        else "",
+        "is_last": listed.result_count >= MOST and listed.page_num >= last,
+        "most": MOST,
+    }
+
+
+def _at_end_of(way: str, model: Any) -> Any:
+    for step in way.split("__"):
+        model = model._meta.get_field(step).related_model
+    return model
+
+
+SECRET_WORDS = ("sealed", "secret", "hash", "password", "token", "verifier", "fingerprint", "index", "in_flight_key")
+
+
+def hidden(model: type[models.Model]) -> list[str]:
+    """The columns that are no administrator's business: bytes, which are sealed or keyed hashes, and what is called
+    like a secret."""
+    return [
+        field.name
+        for field in model._meta.concrete_fields
+        if isinstance(field, models.BinaryField) or any(word in field.name for word in SECRET_WORDS)
+    ]
