@@ -4,19 +4,26 @@ A message carries an id that means nothing unless its row says there is work. Lo
 next sweep; having one twice costs a look at the row.
 """
 
+import atexit
 import os
+import socket
 import sys
+import traceback
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from celery import Celery
-from celery.signals import worker_init
+from celery import Celery, signals
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from kombu import Exchange, Queue
 from kombu.transport import TRANSPORT_ALIASES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+
+# What every worker hears, whichever queues it serves: see portal/presence.py.
+ROLL = Exchange("roll", type="fanout")
+ROLL_CALL = "portal.desk.tasks.roll_call"
 
 
 def _broker(url: str) -> dict[str, object]:
@@ -76,12 +83,25 @@ app.conf.update(
             "options": {"expires": settings.SWEEP_SECONDS * 2},
         }
         for package, name in (("ledger", "sweep_look_ups"), ("ledger", "sweep_operations"), ("mail", "sweep_mails"))
+    }
+    | {
+        "roll_call": {
+            "task": ROLL_CALL,
+            "schedule": float(settings.ROLL_SECONDS),
+            "options": {
+                "exchange": ROLL,
+                "exchange_type": "fanout",
+                "routing_key": ROLL.name,
+                "declare": [ROLL],
+                "expires": settings.ROLL_SECONDS * 2,
+            },
+        }
     },
 )
-app.autodiscover_tasks(["portal.merchants", "portal.ledger", "portal.mail"])
+app.autodiscover_tasks(["portal.merchants", "portal.ledger", "portal.mail", "portal.desk"])
 
 
-@worker_init.connect
+@signals.worker_init.connect
 def _refuse_at_once(**_: object) -> None:
     """Find a wrong database role or key ring when the worker starts, not with the first customer."""
     from portal.checks import refuse_unsafe_worker
@@ -91,3 +111,59 @@ def _refuse_at_once(**_: object) -> None:
     except ImproperlyConfigured as refusal:
         # Celery only logs what a receiver raises and works on; leaving is what stops it.
         sys.exit(str(refusal))
+
+
+# ---- Who is at work: see portal/presence.py -------------------------------------------------------------------
+@signals.celeryd_after_setup.connect
+def _listen_to_the_roll_call(sender: str, instance: Any, **_: object) -> None:
+    """A queue of this worker's own, which goes by itself when nobody listens to it any more."""
+    name = f"{ROLL.name}.{sender}"
+    heard = Queue(name, ROLL, routing_key=ROLL.name, expires=60.0, message_ttl=settings.ROLL_SECONDS * 2.0)
+    instance.app.amqp.queues.select_add(heard)
+
+
+@signals.worker_ready.connect
+def _worker_arrives(sender: Any, **_: object) -> None:
+    from portal import presence
+
+    worker = sender.controller
+    queues = sorted(name for name in worker.app.amqp.queues.consume_from if not name.startswith(f"{ROLL.name}."))
+    mine = presence.arrive("worker", sender.hostname, queues=" ".join(queues), threads=worker.concurrency)
+    atexit.register(mine.leaves)
+
+    @signals.task_prerun.connect(weak=False)
+    def begins(task: Any, **_: object) -> None:
+        mine.called() if task.name == ROLL_CALL else mine.begins()
+
+    @signals.task_postrun.connect(weak=False)
+    def ends(task: Any, **_: object) -> None:
+        if task.name != ROLL_CALL:
+            mine.ends()
+
+    @signals.task_failure.connect(weak=False)
+    def broke(sender: Any, exception: BaseException, **_: object) -> None:
+        mine.broke(sender.name, type(exception).__name__, _place(exception))
+
+    @signals.worker_shutdown.connect(weak=False)
+    def leaves(**_: object) -> None:
+        mine.leaves()
+
+
+@signals.beat_init.connect
+def _beat_arrives(**_: object) -> None:
+    from portal import presence
+
+    mine = presence.arrive("beat", f"beat@{socket.gethostname()}")
+    atexit.register(mine.leaves)
+
+    # Only what the broker took counts.
+    @signals.after_task_publish.connect(weak=False)
+    def sent(sender: str, **_: object) -> None:
+        if sender == ROLL_CALL:
+            mine.called(every=settings.ROLL_SECONDS)
+
+
+def _place(error: BaseException) -> str:
+    """The innermost line of our own code that an error came through."""
+    ours = [line for line in traceback.extract_tb(error.__traceback__) if f"{os.sep}portal{os.sep}" in line.filename]
+    return f"{ours[-1].filename.rpartition(f'{os.sep}portal{os.sep}')[2]}:{ours[-1].lineno}" if ours else ""

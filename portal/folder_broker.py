@@ -24,10 +24,12 @@ class Channel(filesystem.Channel):
         folder = Path(self.data_folder_out)
         name = uuid.uuid4()
         unfinished = folder / f"unfinished-{name}"  # without a dot in its name no reader takes it for a message
+        # The time first: readers take the oldest. Of roll calls only the last one is kept, which takes the place of
+        # those that nobody hears: kombu knows no end of a queue.
+        turn = "0_last" if queue.startswith("roll.") else f"{round(monotonic() * 1000)}_{name}"
         try:
             unfinished.write_bytes(str_to_bytes(dumps(payload)))
-            # The time first: readers take the oldest.
-            os.replace(unfinished, folder / f"{round(monotonic() * 1000)}_{name}.{queue}.msg")
+            os.replace(unfinished, folder / f"{turn}.{queue}.msg")
         except OSError as error:
             raise ChannelError(f"Cannot add a message to {folder}") from error
 

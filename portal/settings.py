@@ -342,6 +342,12 @@ QUIET_SECONDS = env_count("QUIET_SECONDS", 120, least=1)
 APPROVAL_SECONDS = env_count("APPROVAL_SECONDS", 15 * 60, least=1)
 SWEEP_SECONDS = env_count("SWEEP_SECONDS", 5, least=1)
 
+# ---- On call --------------------------------------------------------------------------------------------------
+# Every worker is given something to do this often, so that one that hears nothing is told from one that rests.
+ROLL_SECONDS = env_count("ROLL_SECONDS", 10, least=1)
+# Three calls missed. One may be lost with a broker that starts anew, two while a worker connects again.
+WORKER_DEAF_SECONDS = env_count("WORKER_DEAF_SECONDS", 3 * ROLL_SECONDS, least=2)
+
 # ---- Mail -----------------------------------------------------------------------------------------------------
 # Every mail of the site becomes a row; workers, and nobody else, speak to the mail server.
 EMAIL_BACKEND = "portal.mail.backend.Outbox"

@@ -2,6 +2,7 @@
 
 from celery import shared_task
 
+from portal import presence
 from portal.ledger import approvals, balances, operations, wake
 
 
@@ -24,6 +25,7 @@ def work_on_operations() -> None:
     for _ in range(50):  # then the message is given back; the sweep sees to the rest
         if not operations.work():
             break
+        presence.goes_on()
 
 
 @shared_task(queue="work")

@@ -2,6 +2,7 @@
 
 from celery import shared_task
 
+from portal import presence
 from portal.mail import outbox, wake
 
 
@@ -11,6 +12,7 @@ def deliver_mails() -> None:
     for _ in range(50):  # then the message is given back; the sweep sees to the rest
         if not outbox.work():
             break
+        presence.goes_on()
 
 
 @shared_task(queue="work")
