@@ -289,7 +289,7 @@ SESSION_COOKIE_NAME = "__Host-session" if HTTPS else "tillside_session"
 CSRF_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_HTTPONLY = True
 CSRF_COOKIE_NAME = "__Host-csrf" if HTTPS else "tillside_csrf"
-CSRF_FAILURE_VIEW = "portal.desk.views.form_expired"
+CSRF_FAILURE_VIEW = "portal.desk.failing.form_expired"
 
 # ---- The wire -------------------------------------------------------------------------------------------------
 SECURE_CONTENT_TYPE_NOSNIFF = True

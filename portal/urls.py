@@ -10,8 +10,18 @@ from django.contrib.auth.decorators import login_required
 from django.urls import path
 
 from portal import languages
-from portal.desk import card_holder, customer, customer_erase, customer_merge, customers, health, lock, trail
-from portal.desk import views as desk
+from portal.desk import (
+    card_holder,
+    customer,
+    customer_erase,
+    customer_merge,
+    customers,
+    health,
+    home,
+    lock,
+    scan,
+    trail,
+)
 from portal.desk.administration.pages import site as administration
 from portal.ledger import approval_pages, attention, limit_pages, pages, shift_pages, till
 from portal.ledger import views as ledger
@@ -27,7 +37,7 @@ from portal.merchants import (
 )
 from portal.merchants import views as merchants
 
-handler500 = "portal.desk.views.broken"
+handler500 = "portal.desk.failing.broken"
 
 urlpatterns = [
     path("", merchants.start, name="start"),
@@ -72,9 +82,9 @@ urlpatterns = [
     path("merchants/found/", founding_pages.found, name="found"),
     path("invitation/", invitation_pages.invitation, name="invitation"),
     path("invitations/<path:token>", invitation_pages.link, name="invitation_link"),
-    path("m/<slug:merchant>/", desk.home, name="desk"),
+    path("m/<slug:merchant>/", home.home, name="desk"),
     path("m/<slug:merchant>/practice/", founding_pages.practice, name="practice"),
-    path("m/<slug:merchant>/scan/", desk.scan, name="scan"),
+    path("m/<slug:merchant>/scan/", scan.scan, name="scan"),
     path("m/<slug:merchant>/look-ups/<uuid:key>/", ledger.look_up, name="look_up"),
     path("m/<slug:merchant>/cards/<uuid:key>/", till.card, name="card"),
     path("m/<slug:merchant>/cards/<uuid:key>/ask-again/", till.ask_again, name="ask_again"),

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -30,6 +31,7 @@ PAGE = 25
 # The sweep looks every few seconds. Silent for so long, it does not run, and "nothing unclear" would be a guess.
 SILENT = timedelta(minutes=2)
 MOST_COUNTED = 99  # in the rail; beyond it "99+" says enough
+UNCLEAR, SECOND = "unclear", "second"  # what the page can be narrowed to
 
 
 # ---- The queue ------------------------------------------------------------------------------------------------
@@ -54,18 +56,21 @@ class Line:
 @require_safe
 @member(Permission.SEE_OPERATIONS)
 def queue(request: StaffRequest) -> HttpResponse:
-    """What needs a person, oldest first; `after` names the last one of the page before."""
+    """What needs a person, oldest first; `after` names the last one of the page before, `only` narrows the page to
+    what is unclear, or to what waits for a second person."""
     after = _uuid(request.GET.get("after", ""))
-    rows = _waiting(request, after)
+    only = request.GET.get("only", "")
+    rows = _waiting(request, after) if only != SECOND else []
     lines = [_line(request, row) for row in rows[:PAGE]]
     decides = may(request.member.role, Permission.DECIDE)
     page: dict[str, object] = {
-        "approvals": approval_pages.lines(request) if after is None else [],
+        "approvals": approval_pages.lines(request) if after is None and only != UNCLEAR else [],
         "lines": lines,
         "denied": "" if decides else who_can(Permission.DECIDE),
         "next_one": next((line for line in lines if line.is_mine), None) if decides and after is None else None,
         "first_page": after is None,
         "after": lines[-1].key if len(rows) > PAGE else None,
+        "only": only if only in (UNCLEAR, SECOND) else "",
         "time_zone": request.merchant.time_zone,
     }
     if any(row.connection.environment == "sandbox" for row in rows):
@@ -77,17 +82,22 @@ def queue(request: StaffRequest) -> HttpResponse:
 
 def waiting_count(merchant_id: int) -> str:
     """How many need a person, for the rail: nothing, a number, or 99+."""
-    needing = Operation.objects.filter(merchant=merchant_id, state=OperationState.NEEDS_PERSON)
-    count = needing[: MOST_COUNTED + 1].count() + approvals.waiting(merchant_id)[: MOST_COUNTED + 1].count()
+    count = (
+        unclear(merchant_id)[: MOST_COUNTED + 1].count() + approvals.waiting(merchant_id)[: MOST_COUNTED + 1].count()
+    )
     return f"{MOST_COUNTED}+" if count > MOST_COUNTED else str(count or "")
+
+
+def unclear(merchant_id: int) -> QuerySet[Operation]:
+    """All whose end a person has to tell."""
+    return Operation.objects.filter(merchant=merchant_id, state=OperationState.NEEDS_PERSON)
 
 
 def _waiting(request: StaffRequest, after: uuid.UUID | None) -> list[Operation]:
     """A page of the queue, and one more where there is a further page."""
-    mine = Operation.objects.filter(merchant=request.merchant)
-    rows = mine.filter(state=OperationState.NEEDS_PERSON)
+    rows = unclear(request.merchant.pk)
     if after is not None:
-        rows = rows.filter(id__gt=mine.filter(key=after).values("id"))
+        rows = rows.filter(id__gt=Operation.objects.filter(merchant=request.merchant, key=after).values("id"))
     linked = rows.select_related("connection", "card", "original", "asked_by", "decided_by")
     return list(linked.order_by("id")[: PAGE + 1])
 

@@ -124,3 +124,16 @@ def not_now_words(connection: Connection) -> str:
         "name": connection.name,
         "until": until,
     }
+
+
+def state_words(connection: Connection) -> tuple[str, str]:
+    """The shape of its state, and the state in words, for lists of connections."""
+    if connection.paused_at:
+        return "person", _("Paused since %(since)s: %(why)s") % {
+            "since": formats.moment(connection.paused_at),
+            "why": pause_words(connection),
+        }
+    if connection.held_until and connection.held_until > timezone.now():
+        until = formats.clock_exact(connection.held_until)
+        return "waiting", _("Waiting until %(until)s, as the provider asked") % {"until": until}
+    return "done", _("Ready")

@@ -9,11 +9,9 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from portal import formats
 from portal.connectors import PROVIDERS
 from portal.merchants import access, connections, second_factor, tills
 from portal.merchants.access import StaffRequest, member
@@ -62,6 +60,7 @@ def settings_page(request: StaffRequest) -> HttpResponse:
     """The merchant's connections, stores and people."""
     may_resume = may(request.member.role, Permission.RESUME_CONNECTIONS)
     mine = list(request.merchant.connection_set.order_by("name"))
+    only_paused = request.GET.get("only") == "paused"
     return render(
         request,
         "merchants/settings.html",
@@ -70,7 +69,12 @@ def settings_page(request: StaffRequest) -> HttpResponse:
             "people_count": request.merchant.member_set.count(),
             "invited_count": request.merchant.invitation_set.filter(state=InvitationState.PENDING).count(),
             "people_url": reverse("people", args=[request.merchant.slug]),
-            "connections": [_connection_line(request, one, may_resume=may_resume) for one in mine],
+            "connections": [
+                _connection_line(request, one, may_resume=may_resume)
+                for one in mine
+                if one.paused_at or not only_paused
+            ],
+            "only_paused": only_paused,
             "time_zone": request.merchant.time_zone,
             "tills_url": reverse("tills", args=[request.merchant.slug])
             if may(request.member.role, Permission.MANAGE_TILLS)
@@ -86,19 +90,7 @@ def settings_page(request: StaffRequest) -> HttpResponse:
 
 
 def _connection_line(request: StaffRequest, connection: Connection, *, may_resume: bool) -> dict[str, object]:
-    outcome, label = "done", _("Ready")
-    if connection.paused_at:
-        outcome, label = (
-            "person",
-            _("Paused since %(since)s: %(why)s")
-            % {
-                "since": formats.moment(connection.paused_at),
-                "why": connections.pause_words(connection),
-            },
-        )
-    elif connection.held_until and connection.held_until > timezone.now():
-        until = formats.clock_exact(connection.held_until)
-        outcome, label = "waiting", _("Waiting until %(until)s, as the provider asked") % {"until": until}
+    outcome, label = connections.state_words(connection)
     return {
         "name": connection.name,
         "url": reverse("connection", args=[request.merchant.slug, connection.key]),

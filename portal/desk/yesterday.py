@@ -1,0 +1,100 @@
+"""The merchant's yesterday in one line per connection, read from the operations asked on that day.
+
+A day begins and ends at the merchant's midnight. What moved is told from the card's side, as the providers keep it:
+a void of a payment puts money back onto the card.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import date as Date
+from datetime import timedelta
+
+from django.db.models import Count, Sum
+
+from portal import dates, formats
+from portal.ledger.models import IN_FLIGHT, Operation, OperationState
+from portal.merchants.models import Merchant
+from portal.money import Money
+
+ONTO, FROM = "onto", "from"
+_WAYS = {"top_up": ONTO, "issue_points": ONTO, "pay": FROM, "tip": FROM, "redeem_points": FROM}
+_BACK = {ONTO: FROM, FROM: ONTO}
+_OPEN = (OperationState.WAITING, *IN_FLIGHT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A connection's day. Money is one text per currency; test connections never share a line with live ones."""
+
+    connection: str
+    environment: str
+    done: int
+    onto: list[str]
+    taken: list[str]
+    points: list[str]
+    refused: int
+    open: int
+
+
+@dataclass(kw_only=True)
+class _Sums:
+    states: Counter[str] = field(default_factory=Counter)
+    money: Counter[tuple[str, str]] = field(default_factory=Counter)
+    points: Counter[str] = field(default_factory=Counter)
+
+
+def date() -> Date:
+    """Yesterday, by the clock in force: inside a merchant's page that is the merchant's."""
+    return dates.today() - timedelta(days=1)
+
+
+def lines(merchant: Merchant, day: Date) -> list[Line]:
+    """One line per connection that was asked for something on `day`, live ones first."""
+    since, until = dates.bounds(day, day)
+    # All of the day in one query, by what tells the lines apart: some dozen rows however busy the day was.
+    grouped = (
+        Operation.objects.filter(merchant=merchant, asked_at__gte=since, asked_at__lt=until)
+        .values("connection__environment", "connection__name", "verb", "original__verb", "currency", "state")
+        .annotate(count=Count("pk"), minor=Sum("amount_minor"), moved=Sum("points"))
+        .order_by()
+    )
+    found: dict[tuple[str, str], _Sums] = {}
+    for row in grouped:
+        sums = found.setdefault((row["connection__environment"], row["connection__name"]), _Sums())
+        sums.states[row["state"]] += row["count"]
+        if row["state"] == OperationState.DONE and (way := _way(row["verb"], row["original__verb"])):
+            sums.money[way, row["currency"]] += int(row["minor"] or 0)
+            sums.points[way] += int(row["moved"] or 0)
+    return [_line(environment, name, sums) for (environment, name), sums in sorted(found.items())]
+
+
+def _way(verb: str, original: str | None) -> str:
+    """Onto the card or from it; a void goes back the way its original came."""
+    if verb == "void":
+        return _BACK.get(_WAYS.get(original or "", ""), "")
+    return _WAYS.get(verb, "")
+
+
+def _line(environment: str, name: str, sums: _Sums) -> Line:
+    return Line(
+        connection=name,
+        environment=environment,
+        done=sums.states[OperationState.DONE],
+        onto=_money(sums, ONTO),
+        taken=_money(sums, FROM),
+        points=[
+            f"{sign}{formats.number(sums.points[way])}"
+            for way, sign in ((ONTO, "+"), (FROM, "\N{MINUS SIGN}"))
+            if sums.points[way]
+        ],
+        refused=sums.states[OperationState.REFUSED] + sums.states[OperationState.FAILED],
+        open=sum(sums.states[state] for state in _OPEN),
+    )
+
+
+def _money(sums: _Sums, way: str) -> list[str]:
+    return [
+        formats.money(Money(minor, currency))
+        for (direction, currency), minor in sorted(sums.money.items())
+        if direction == way and minor
+    ]
