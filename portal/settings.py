@@ -61,11 +61,20 @@ def env_sender(name: str, default: str) -> str:
 
 def env_origin(name: str, default: str | None = None) -> str:
     """The variable as `scheme://host[:port]`, without a path."""
-    text = env_text(name, default).rstrip("/")
+    return _origin(name, env_text(name, default))
+
+
+def _origin(name: str, text: str) -> str:
+    text = text.rstrip("/")
     parts = urlsplit(text)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path or parts.query:
         raise ImproperlyConfigured(f"{name} must look like https://till.example.com, not {text!r}.")
     return text
+
+
+def env_origins(name: str) -> list[str]:
+    """The variable as several of these, separated by commas; none by default."""
+    return [_origin(name, each.strip()) for each in env_text(name, ",").split(",") if each.strip()]
 
 
 def env_database(name: str, *, pool: int) -> dict[str, object]:
@@ -120,7 +129,8 @@ TRUSTED_PROXY_COUNT = env_count("TRUSTED_PROXY_COUNT", 0)
 
 # The providers, imitated. Its origin is exempt from the address rules: it listens on this machine only.
 SANDBOX_URL = env_origin("SANDBOX_URL") if os.environ.get("SANDBOX_URL") else ""
-PROVIDER_ORIGINS_ALLOWED = [SANDBOX_URL] if SANDBOX_URL else []
+# So are these: test hosts of providers that have no certificate or no usual port, and a stand-in for a whole provider.
+PROVIDER_ORIGINS_ALLOWED = env_origins("PROVIDER_ORIGINS_ALLOWED") + ([SANDBOX_URL] if SANDBOX_URL else [])
 
 INSTALLED_APPS = [
     "django.contrib.admin.apps.SimpleAdminConfig",

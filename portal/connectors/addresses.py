@@ -8,8 +8,10 @@ name that answers differently the second time (DNS rebinding) gains nothing.
 import ipaddress
 import re
 import socket
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from urllib.parse import SplitResult, urlsplit
 
 Resolve = Callable[[str, int], Sequence[str]]
@@ -77,6 +79,42 @@ def resolve_by_system(host: str, port: int) -> Sequence[str]:
     """The addresses of `host` by the system's resolver, in its order of preference. Raises OSError."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+_looked_up_at_once = threading.BoundedSemaphore(4)
+
+
+def resolve_in_time(host: str, port: int, *, seconds: float = 3.0) -> Sequence[str]:
+    """As `resolve_by_system`, for a process that people wait for. Raises OSError also where it takes longer, or where
+    several names are being looked up already: the system's own patience is some ten seconds, whoever chose the name.
+    """
+    if not _looked_up_at_once.acquire(blocking=False):
+        raise TimeoutError("Too many names are being looked up.")
+    found: SimpleQueue[Sequence[str] | OSError] = SimpleQueue()
+
+    def look_up() -> None:
+        try:
+            found.put(resolve_by_system(host, port))
+        except OSError as error:
+            found.put(error)
+        finally:
+            _looked_up_at_once.release()
+
+    threading.Thread(target=look_up, daemon=True).start()
+    try:
+        answer = found.get(timeout=seconds)
+    except Empty:
+        raise TimeoutError("Looking the name up takes too long.") from None
+    if isinstance(answer, OSError):
+        raise answer
+    return answer
+
+
+def origin(url: str) -> str:
+    """`scheme://host[:port]` in the one spelling in which addresses are compared. Raises AddressRefused."""
+    scheme, host, port = _origin(url)
+    shown = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{shown}" + ("" if port == _PORTS.get(scheme) else f":{port}")
 
 
 def check(url: str, *, allow: Iterable[str] = (), resolve: Resolve = resolve_by_system) -> Checked:

@@ -105,6 +105,11 @@ GROUPS: dict[str, tuple[Promise, dict[str, Promise]]] = {
             "connection changed": _("Changed a connection"),
             "connection retired": _("Retired a connection"),
             "practice connected": _("Connected the practice providers"),
+            "host asked": _("Asked for an address of a provider to be approved"),
+            "host request withdrawn": _("No longer asks for an address to be approved"),
+            "host approved": _("Approved an address of a provider"),
+            "host refused": _("Did not approve an address of a provider"),
+            "host approval withdrawn": _("Withdrew the approval of an address of a provider"),
         },
     ),
     "administrators": (
@@ -153,6 +158,8 @@ DETAILS: dict[str, Promise] = {
     "public_use": _("Public balance page"),
     "only_this_desk": _("Only this desk moves these cards"),
     "reads_balance_first": _("Reads the balance first"),
+    "provider": _("Provider"),
+    "note": _("Note"),
     "before": _("Before"),
     "after": _("After"),
 }

@@ -178,7 +178,6 @@ def answer(inquiry_id: int) -> None:
         return
     with tenancy.merchant(inquiry.merchant_id):
         connections.note_use(inquiry.connection)
-        calls.give_back_database()
         try:
             reading = _ask(inquiry)
         except vault.CannotOpen:
@@ -205,7 +204,7 @@ def _ask(inquiry: Inquiry) -> Reading:
     connection = inquiry.connection
     connector = connect(
         connection.provider,
-        {**connection.options, **connections.open_secrets(connection)},
+        connections.settings_for_a_call(connection),
         wire=calls.wire(),
         on_exchange=lambda exchange: _log(inquiry, exchange),
         connect_seconds=settings.LOOK_UP_CONNECT_SECONDS,
@@ -213,6 +212,7 @@ def _ask(inquiry: Inquiry) -> Reading:
     )
     declared = connector.extras.get("balance")
     extra = declared.parse(inquiry.extra) if declared else None
+    calls.give_back_database()
     return connector.balance(
         BalanceRequest(
             number=_number(inquiry),

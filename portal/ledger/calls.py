@@ -139,12 +139,13 @@ class Caller:
             connection = self.operation.connection
             self._connector = connect(
                 connection.provider,
-                {**connection.options, **connections.open_secrets(connection)},
+                connections.settings_for_a_call(connection),
                 wire=wire(),
                 on_exchange=self._keep,
                 connect_seconds=settings.OPERATION_CONNECT_SECONDS,
                 total_seconds=settings.OPERATION_SECONDS,
             )
+            give_back_database()
         return self._connector
 
     def _keep(self, made: http.Exchange) -> None:

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy
 
 from portal import formats
 from portal.connectors.base import Reason
-from portal.merchants import audit, credentials, vault
+from portal.merchants import audit, credentials, hosts, vault
 from portal.merchants.models import Connection, Person
 
 
@@ -31,6 +31,7 @@ PAUSE_WORDS: dict[str, Promise] = {
     Reason.KEY_REFUSED: gettext_lazy("the provider does not accept its key."),
     Reason.ACCESS_REFUSED: gettext_lazy("the provider refuses access with its key."),
     Reason.WRONG_KEY: gettext_lazy("its key is the one meant for browsers."),
+    Reason.ADDRESS_REFUSED: gettext_lazy("its address is not one we may call."),
 }
 
 
@@ -60,6 +61,15 @@ def open_secrets(connection: Connection) -> dict[str, str]:
     """The connection's secrets, in a worker. Raises vault.CannotOpen for a box of another row."""
     secrets: dict[str, str] = json.loads(vault.open_sealed(_place(connection), connection.sealed_secrets))
     return secrets
+
+
+def settings_for_a_call(connection: Connection) -> dict[str, object]:
+    """All its settings, opened secrets included, in a worker that is about to call the provider.
+
+    Raises Misconfigured (ADDRESS_REFUSED) where its address is not one we may call (any more), vault.CannotOpen.
+    """
+    hosts.require(connection.merchant_id, connection.provider, connection.options)
+    return {**connection.options, **open_secrets(connection)}
 
 
 def _place(connection: Connection) -> vault.Context:

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from portal.merchants.roles import Role
 from portal.merchants.writers import Writer, WrittenRows
 
+host_writer = Writer("portal.merchants.hosts")
 invitation_writer = Writer("portal.merchants.invitations")
 pin_writer = Writer("portal.merchants.pins")
 till_writer = Writer("portal.merchants.tills")
@@ -383,3 +384,67 @@ class Till(models.Model):
     def save(self, *args: Any, **kwargs: Any) -> None:
         till_writer.require()
         super().save(*args, **kwargs)
+
+
+class HostState(models.TextChoices):
+    """Whether a merchant's provider may be called at a host that is not among the provider's own."""
+
+    WAITING = "waiting", _("Waiting for an administrator")
+    APPROVED = "approved", _("Approved")
+    REFUSED = "refused", _("Refused")
+    WITHDRAWN = "withdrawn", _("Withdrawn")
+
+
+class HostApprovalRows(WrittenRows["HostApproval"]):
+    """Approvals of hosts."""
+
+    writer = host_writer
+
+
+class HostApproval(models.Model):
+    """A merchant's wish to reach a provider at a host of its own, and what an administrator said. See hosts.py.
+
+    Asked anew after a refusal it is another row.
+    """
+
+    merchant = models.ForeignKey(Merchant, on_delete=models.CASCADE)
+    key = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    provider = models.CharField(max_length=30)
+    origin = models.CharField(max_length=300, help_text="scheme://host[:port], in the spelling of addresses.origin.")
+    reason = models.CharField(max_length=500, blank=True, help_text="Why the merchant needs it.")
+    asked_by = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
+    asked_at = models.DateTimeField(db_default=Now())
+    state = models.CharField(max_length=20, choices=HostState.choices, default=HostState.WAITING)
+    decided_by = models.ForeignKey(Person, null=True, on_delete=models.PROTECT, related_name="+")
+    decided_at = models.DateTimeField(null=True)
+    note = models.CharField(max_length=500, blank=True, help_text="What the administrator says about it.")
+
+    objects = HostApprovalRows.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["merchant", "id"], name="host_approval_of_merchant"),
+            models.UniqueConstraint(
+                fields=["merchant", "provider", "origin"],
+                condition=Q(state__in=["waiting", "approved"]),
+                name="host_asked_once",
+            ),
+            models.CheckConstraint(condition=Q(state__in=HostState.values), name="host_state_known"),
+            models.CheckConstraint(
+                condition=Q(state="waiting", decided_at=None)
+                | ~Q(state="waiting") & Q(decided_at__isnull=False, decided_by__isnull=False),
+                name="host_decided_by_somebody",
+            ),
+        ]
+        indexes = [models.Index(fields=["asked_at"], condition=Q(state="waiting"), name="hosts_that_wait")]
+
+    def __str__(self) -> str:
+        return self.origin
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        host_writer.require()
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        host_writer.require()
+        return super().delete(*args, **kwargs)

@@ -1,16 +1,18 @@
 """Where a worker may connect to: names on the public internet, and nothing that leads home."""
 
 import socket
+import threading
 
 import pytest
 
+from portal.connectors import addresses
 from portal.connectors.addresses import AddressRefused, Checked, check
 
 PUBLIC = "93.184.216.34"
 
 
-def resolving_to(*addresses):
-    return lambda host, port: list(addresses)
+def resolving_to(*found):
+    return lambda host, port: list(found)
 
 
 def never(host, port):
@@ -37,66 +39,81 @@ def test_a_host_has_one_spelling(url, host):
     assert check(url, resolve=resolving_to(PUBLIC)).host == host
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        # numbers in every notation
-        "https://127.0.0.1/",
-        "https://127.1/",
-        "https://127.0.0.1./",
-        "https://2130706433/",
-        "https://0x7f000001/",
-        "https://0x7f.0.0.1/",
-        "https://0177.0.0.1/",
-        "https://1.1.1.1/",
-        "https://cards.0x1/",
-        "https://[::1]/",
-        "https://[::ffff:10.0.0.1]/",
-        "https://[fe80::1%25eth0]/",
-        "https://[2606:2800:220:1::1]/",
-        "https://１２７.０.０.１/",
-        "https://①②⑦.⓪.⓪.①/",
-        "https://127。0。0。1/",
-        # names that are none
-        "https://localhost/",
-        "https://intranet/",
-        "https://cards_.example.com/",
-        "https://-cards.example.com/",
-        "https://cards..example.com/",
-        "https://.example.com/",
-        f"https://{'a.' * 130}example.com/",
-        f"https://{'a' * 64}.example.com/",
-        # other doors
-        "http://cards.example.com/",
-        "https://cards.example.com:8443/",
-        "https://cards.example.com:80/",
-        "ftp://cards.example.com/",
-        "gopher://cards.example.com/",
-        "file:///etc/passwd",
-        "//cards.example.com/",
-        "cards.example.com",
-        "https:cards.example.com",
-        "https:///path",
-        "https://",
-        "",
-        # two readers, two hosts
-        "https://user@cards.example.com/",
-        "https://user:password@cards.example.com/",
-        "https://cards.example.com@127.0.0.1/",
-        "https://cards.example.com\\@127.0.0.1/",
-        "https://cards.example.com\t.evil.example/",
-        "https://cards.exam\nple.com/",
-        " https://cards.example.com/",
-        "https://cards.example.com/\0",
-        "https://cards.example.com:99999/",
-        "https://cards.example.com:https/",
-        "https://cards.example.com:４４３/x:0",
-        "https://[::1/",
-        "https://ex​ample.com/",
-        "https://xn--a.\ud800.com/",
-    ],
-    ids=ascii,
-)
+NO_PLAIN_PUBLIC_NAMES = [
+    # numbers in every notation
+    "https://127.0.0.1/",
+    "https://127.1/",
+    "https://127.0.1/",
+    "https://017700000001/",
+    "https://0x7f.1/",
+    "https://0xa9fea9fe/",
+    "https://2852039166/",
+    "https://0251.0376.0251.0376/",
+    "https://169.254.169.254/latest/meta-data/",
+    "https://[::ffff:a9fe:a9fe]/",
+    "https://[0:0:0:0:0:ffff:127.0.0.1]/",
+    "https://[64:ff9b::a9fe:a9fe]/",
+    "https://127.0.0.1./",
+    "https://2130706433/",
+    "https://0x7f000001/",
+    "https://0x7f.0.0.1/",
+    "https://0177.0.0.1/",
+    "https://1.1.1.1/",
+    "https://cards.0x1/",
+    "https://[::1]/",
+    "https://[::ffff:10.0.0.1]/",
+    "https://[fe80::1%25eth0]/",
+    "https://[2606:2800:220:1::1]/",
+    "https://１２７.０.０.１/",
+    "https://①②⑦.⓪.⓪.①/",
+    "https://127。0。0。1/",
+    # names that are none
+    "https://localhost/",
+    "https://intranet/",
+    "https://cards_.example.com/",
+    "https://-cards.example.com/",
+    "https://cards..example.com/",
+    "https://.example.com/",
+    f"https://{'a.' * 130}example.com/",
+    f"https://{'a' * 64}.example.com/",
+    # other doors
+    "http://cards.example.com/",
+    "https://cards.example.com:8443/",
+    "https://cards.example.com:80/",
+    "ftp://cards.example.com/",
+    "gopher://cards.example.com/",
+    "file:///etc/passwd",
+    "dict://cards.example.com/",
+    "ldap://cards.example.com/",
+    "data:text/plain,hello",
+    "javascript:alert(1)",
+    "https://cards.example.com:22/",
+    "https://cards.example.com:0/",
+    "//cards.example.com/",
+    "cards.example.com",
+    "https:cards.example.com",
+    "https:///path",
+    "https://",
+    "",
+    # two readers, two hosts
+    "https://user@cards.example.com/",
+    "https://user:password@cards.example.com/",
+    "https://cards.example.com@127.0.0.1/",
+    "https://cards.example.com\\@127.0.0.1/",
+    "https://cards.example.com\t.evil.example/",
+    "https://cards.exam\nple.com/",
+    " https://cards.example.com/",
+    "https://cards.example.com/\0",
+    "https://cards.example.com:99999/",
+    "https://cards.example.com:https/",
+    "https://cards.example.com:４４３/x:0",
+    "https://[::1/",
+    "https://ex​ample.com/",
+    "https://xn--a.\ud800.com/",
+]
+
+
+@pytest.mark.parametrize("url", NO_PLAIN_PUBLIC_NAMES, ids=ascii)
 def test_an_address_that_is_no_plain_public_name_is_refused_without_looking_it_up(url):
     with pytest.raises(AddressRefused) as caught:
         check(url, resolve=never)
@@ -179,3 +196,39 @@ def test_an_origin_of_the_environment_is_exempt():
 def test_the_exemption_is_for_exactly_that_origin(url):
     with pytest.raises(AddressRefused):
         check(url, allow=["http://127.0.0.1:8100"], resolve=never)
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://Cards.Example.com./OpenApi2?x=1", "https://cards.example.com"),
+        ("https://cards.example.com:443", "https://cards.example.com"),
+        ("http://cards.example.com:8080/", "http://cards.example.com:8080"),
+        ("https://bücher.example/", "https://xn--bcher-kva.example"),
+        ("http://[::1]:8100/", "http://[::1]:8100"),
+    ],
+)
+def test_an_origin_has_one_spelling(url, origin):
+    assert addresses.origin(url) == origin
+
+
+def test_a_name_is_looked_up_for_so_long_and_no_longer(monkeypatch):
+    over = threading.Event()
+    monkeypatch.setattr(addresses, "resolve_by_system", lambda host, port: over.wait(10) and [PUBLIC])
+    try:
+        for _ in range(4):
+            with pytest.raises(TimeoutError):
+                addresses.resolve_in_time("slow.example.com", 443, seconds=0.01)
+        with pytest.raises(TimeoutError, match="Too many"):  # at once, without a fifth thread
+            addresses.resolve_in_time("slow.example.com", 443, seconds=60)
+    finally:
+        over.set()
+        for _ in range(4):  # until the four threads are through
+            assert addresses._looked_up_at_once.acquire(timeout=10)
+        addresses._looked_up_at_once.release(4)
+
+
+def test_looking_up_in_time_says_what_the_system_says():
+    assert "127.0.0.1" in addresses.resolve_in_time("localhost", 443)
+    with pytest.raises(socket.gaierror):
+        addresses.resolve_in_time("nowhere.invalid", 443)

@@ -27,6 +27,8 @@ EVERY_MERCHANT_CALLS = {
     ("ledger/operations.py", "operations whose quiet period is over are looked at"),
     ("ledger/operations.py", "the sweep finds operations of dead workers and forgotten ones"),
     ("ledger/balances.py", "the sweep finds look-ups of dead workers and old ones"),
+    ("merchants/hosts.py", "administrators decide where all merchants' providers may be called"),
+    ("merchants/hosts.py", "administrators see where all merchants' providers may be called"),
     ("mail/outbox.py", "a mail of the site itself belongs to no merchant"),
     ("mail/outbox.py", "a worker claims the mail that is due first"),
     ("mail/outbox.py", "the sweep finds mails of dead workers, forgotten ones and old ones"),
