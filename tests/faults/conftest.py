@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from portal.running.stack import Stack
 from tests.environment import free_port
 from tests.faults.storm import LIMITS, Workers, dismiss
 from tests.running.conftest import needs, var
+from tests.running.servers import start_rabbitmq, start_redis
 
 __all__ = ["needs", "var"]
 
@@ -36,18 +38,51 @@ def starting(var: Path) -> Iterator[Starting]:
         stack.erase()
 
 
-@pytest.fixture(scope="session")
-def standing() -> Iterator[Stack]:
-    """One stack over the folder broker, with short limits, for all tests that make a connection of their own."""
+@contextmanager
+def _folder() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="tillside-faults-"))
     folder.chmod(0o711)  # PostgreSQL may not run as root, and must come through
-    stack = Stack(var=folder / "stack", port=free_port(), sandbox_port=free_port(), env=LIMITS)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _stack(folder: Path, **env: str) -> Iterator[Stack]:
+    """A stack with short limits."""
+    stack = Stack(var=folder / "stack", port=free_port(), sandbox_port=free_port(), env={**LIMITS, **env})
     try:
         stack.start()
         yield stack
     finally:
         stack.erase()
-        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def standing() -> Iterator[Stack]:
+    """One stack over the folder broker for all tests that make a connection of their own."""
+    with _folder() as folder, _stack(folder) as stack:
+        yield stack
+
+
+@pytest.fixture(
+    scope="module",
+    params=[None, start_redis, start_rabbitmq],
+    ids=["over the folder broker", "over Redis", "over RabbitMQ"],
+)
+def standing_over(request: pytest.FixtureRequest, needs: Callable[..., Any]) -> Iterator[Stack]:
+    """Such a stack over each broker in turn."""
+    if request.param is None:
+        yield request.getfixturevalue("standing")
+        return
+    with _folder() as folder:
+        broker = needs(request.param, folder / "broker")
+        try:
+            with _stack(folder, CELERY_BROKER_URL=broker.url) as stack:
+                yield stack
+        finally:
+            broker.kill()
 
 
 @pytest.fixture(scope="session")

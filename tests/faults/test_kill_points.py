@@ -99,15 +99,15 @@ class Scene:
 
 
 @pytest.fixture(scope="module")
-def crew(standing: Stack, hiring: Hiring) -> Iterator[Workers]:
+def crew(standing_over: Stack, hiring: Hiring) -> Iterator[Workers]:
     """Workers whose leases are as short as two calls of two seconds allow."""
-    with hiring(standing, OPERATION_LEASE_SECONDS="4", QUIET_SECONDS="1") as workers:
+    with hiring(standing_over, OPERATION_LEASE_SECONDS="4", QUIET_SECONDS="1") as workers:
         yield workers
 
 
 @pytest.fixture
-def scene(standing: Stack, crew: Workers) -> Scene:
-    return Scene(standing, crew)
+def scene(standing_over: Stack, crew: Workers) -> Scene:
+    return Scene(standing_over, crew)
 
 
 def test_killed_in_the_middle_of_its_claim_it_is_never_sent_and_listed(scene: Scene):

@@ -35,7 +35,7 @@ def living(var: Path) -> Living:
     return lambda: [processes.command_of(mark.pid) for mark in _in(var)]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def needs() -> Callable[..., Any]:
     """`needs(start_redis, folder)`: the server, or a skipped test; with REQUIRE_ALL=1 a failed one."""
 
