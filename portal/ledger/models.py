@@ -242,6 +242,11 @@ class Operation(models.Model):
     next_attempt_at = models.DateTimeField(null=True, help_text="Waiting: not before. Checking: look again then.")
     lease_until = models.DateTimeField(null=True)
     begun_at = models.DateTimeField(null=True, help_text="When the last attempt was claimed.")
+    unsent = models.BooleanField(
+        db_default=False,
+        default=False,
+        help_text="No byte of this attempt can have left: said by its claim, taken back before the first one does.",
+    )
     checks = models.PositiveSmallIntegerField(default=0)
     ended_at = models.DateTimeField(null=True)
 
@@ -293,6 +298,9 @@ class Operation(models.Model):
                 condition=(Q(state="running") & Q(lease_until__isnull=False))
                 | (~Q(state="running") & Q(lease_until=None)),
                 name="operation_leased_while_running",
+            ),
+            models.CheckConstraint(
+                condition=Q(unsent=False) | Q(state="running"), name="operation_unsent_while_running"
             ),
             models.CheckConstraint(
                 condition=~Q(state__in=OVER) | Q(sealed_input=None, ended_at__isnull=False),

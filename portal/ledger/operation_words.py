@@ -322,6 +322,10 @@ _ENDS: dict[str, tuple[Promise, Promise]] = {
         _("Nothing was sent. If it stays so, tell the administrator."),
     ),
     DECIDED_NOT: (_("It did not happen: a person looked."), _NOTHING),
+    WORKER_LOST: (
+        _("Our worker broke off before it sent anything, several times."),
+        _("Nothing was sent. Tell the administrator."),
+    ),
     WITHDRAWN: (_("It was taken back before anything was sent."), _("Nothing was sent.")),
     SEALED_ELSEWHERE: (
         _("What was typed, or the key of this connection, cannot be opened."),
@@ -446,6 +450,8 @@ def _waiting(operation: Operation, behind: Operation | None, not_now: str) -> tu
         what = {"what": a_thing(behind)}
         return "behind", gettext("It waits until %(what)s on the same card is settled. Nothing was sent yet.") % what
     if operation.next_attempt_at is not None and operation.attempt:
+        if operation.reason == WORKER_LOST:
+            return "again", gettext("Our worker broke off before it sent anything. We try again by ourselves.")
         return "again", gettext(
             "%(connection)s cannot be reached. Nothing was sent yet; we try again by ourselves "
             "(attempt %(next)s of %(all)s)."

@@ -6,9 +6,9 @@
                        └→ CHECKING ─┬→ DONE                by the balance, after a quiet period
                                     └→ NEEDS PERSON → DONE / REFUSED, by a named person with a reason
 
-Three rules carry everything: RUNNING is committed, with its lease, before the first byte leaves; a lease that lapses
-means CHECKING, never WAITING; and a call whose end is not known is never simply repeated. What stands here in Python
-stands in the database once more, as constraints and a trigger: see migration 0004.
+Three rules carry everything: that bytes may leave is committed, under a lease, before the first does; a lease that
+lapses after that means CHECKING, never WAITING; and a call whose end is not known is never simply repeated. What stands
+here in Python stands in the database once more, as constraints and a trigger: see migration 0004.
 """
 
 import json
@@ -327,7 +327,7 @@ _CLAIM = f"""
 UPDATE ledger_operation
 SET state = 'running', attempt = attempt + 1, begun_at = statement_timestamp(), next_attempt_at = NULL,
     lease_until = statement_timestamp() + make_interval(secs => %(lease)s),
-    before_minor = NULL, before_points = NULL, before_at = NULL
+    before_minor = NULL, before_points = NULL, before_at = NULL, unsent = true
 WHERE id = ({_CANDIDATE}) AND state = 'waiting' RETURNING id
 """
 # One claim at a time, so that limits and order are exact. The lock's transaction waits for nobody: both statements go
@@ -400,13 +400,17 @@ def _run(operation: Operation) -> None:
 
 @operation_writer.writes
 def _may_send(operation: Operation, levels: Levels | None) -> bool:
-    """Store the evidence, and make sure at the last moment that this worker still holds the lease: one that slept
-    through it must not send late."""
+    """Store the evidence and that bytes may leave from now on, and make sure at the last moment that this worker still
+    holds the lease: one that slept through it must not send late."""
     known = {"before_minor": levels.minor, "before_points": levels.points, "before_at": clock.now()} if levels else {}
     return bool(
         Operation.objects.filter(
             pk=operation.pk, state=OperationState.RUNNING, attempt=operation.attempt, lease_until__gt=Now()
-        ).update(**known, lease_until=Now() + timedelta(seconds=settings.OPERATION_LEASE_SECONDS))
+        ).update(
+            **known,
+            unsent=False,
+            lease_until=Now() + timedelta(seconds=settings.OPERATION_LEASE_SECONDS),
+        )
     )
 
 
@@ -417,7 +421,7 @@ def _leave(caller: Caller, **values: object) -> bool:
     with transaction.atomic():
         moved = Operation.objects.filter(
             pk=operation.pk, state=OperationState.RUNNING, attempt=operation.attempt
-        ).update(**{"lease_until": None, **values})
+        ).update(**{"lease_until": None, "unsent": False, **values})
         Exchange.objects.bulk_create(caller.evidence)
     caller.evidence.clear()
     return bool(moved)
@@ -587,14 +591,20 @@ def _close(caller: Caller, reading: Reading | None = None, **values: object) -> 
 
 @operation_writer.writes
 def sweep() -> bool:
-    """Lapsed leases become CHECKING; returns whether work is due that a message may have been lost for."""
+    """See to what workers left whose lease lapsed; returns whether work is due that a message may have been lost for.
+
+    Of an attempt that was never told it might send, nothing left: it waits again, a few times at most, since it may be
+    what its workers die of. Of any other nobody knows.
+    """
     with tenancy.every_merchant("the sweep finds operations of dead workers and forgotten ones"):
-        Operation.objects.filter(state=OperationState.RUNNING, lease_until__lt=Now()).update(
-            state=OperationState.CHECKING,
-            lease_until=None,
-            next_attempt_at=Now() + timedelta(seconds=settings.QUIET_SECONDS),
-            reason=WORKER_LOST,
+        lapsed = Operation.objects.filter(state=OperationState.RUNNING, lease_until__lt=Now())
+        lost = {"lease_until": None, "unsent": False, "reason": WORKER_LOST}
+        lapsed.filter(unsent=False).update(
+            **lost, state=OperationState.CHECKING, next_attempt_at=Now() + timedelta(seconds=settings.QUIET_SECONDS)
         )
+        unsent = lapsed.filter(unsent=True)
+        unsent.filter(attempt__gt=len(UNSENT_PAUSES)).update(**{**lost, **_end(OperationState.FAILED)})
+        unsent.update(**lost, state=OperationState.WAITING, next_attempt_at=Now() + timedelta(seconds=UNSENT_PAUSES[0]))
         due = Q(next_attempt_at=None) | Q(next_attempt_at__lte=Now())
         return Operation.objects.filter(due, state=OperationState.WAITING).exists()
 

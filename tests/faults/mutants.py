@@ -3,6 +3,7 @@
 SAFEGUARD_OFF names which:
     lease      a lapsed lease means Waiting again, as if nothing could have left
     answer     a lost answer is taken for a failure, and asked again
+    unsent     what may have left still counts as unsent, and waits again when its worker is lost
     claim      nothing is committed before the call: who works on what is known only afterwards
 """
 
@@ -25,12 +26,32 @@ def _forget_the_lease() -> None:
         with tenancy.every_merchant("a mutant takes lapsed leases for unsent calls"), connection.cursor() as cursor:
             # The database's own trigger allows this step: it is the one of a call that proved unsent.
             cursor.execute(
-                "UPDATE ledger_operation SET state = 'waiting', lease_until = NULL"
+                "UPDATE ledger_operation SET state = 'waiting', lease_until = NULL, unsent = false"
                 " WHERE state = 'running' AND lease_until < statement_timestamp()"
             )
         return True
 
     operations.sweep = sweep
+
+
+def _send_as_if_nothing_left() -> None:
+    from django.db import connection
+
+    from portal.ledger import operations
+    from portal.ledger.calls import Levels
+    from portal.ledger.models import Operation
+
+    as_it_is = operations._may_send
+
+    def may_send(operation: Operation, levels: Levels | None) -> bool:
+        allowed = as_it_is(operation, levels)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE ledger_operation SET unsent = true WHERE id = %s AND state = 'running'", [operation.pk]
+            )
+        return allowed
+
+    operations._may_send = may_send
 
 
 def _take_silence_for_a_no() -> None:
@@ -82,7 +103,12 @@ def _call_before_the_claim() -> None:
     operations.work = work
 
 
-_OFF = {"lease": _forget_the_lease, "answer": _take_silence_for_a_no, "claim": _call_before_the_claim}
+_OFF = {
+    "lease": _forget_the_lease,
+    "unsent": _send_as_if_nothing_left,
+    "answer": _take_silence_for_a_no,
+    "claim": _call_before_the_claim,
+}
 
 django.setup()
 _OFF[os.environ["SAFEGUARD_OFF"]]()

@@ -204,8 +204,8 @@ class Storm:
 
     def rage(self, title: str, *, lawless: bool = False) -> Verdict:
         """The whole run. A `lawless` one ends as soon as something happened twice, and nobody decides anything."""
-        self.sandbox.reset()
         self.connection = int(run_workload(self.stack, "prepare"))
+        self.sandbox.reset()  # from here on nobody works on what a run before left
         arm(self.sandbox)
         with self._timed("storm"):
             self.blow(str(self.connection))

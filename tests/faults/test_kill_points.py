@@ -110,7 +110,7 @@ def scene(standing_over: Stack, crew: Workers) -> Scene:
     return Scene(standing_over, crew)
 
 
-def test_killed_in_the_middle_of_its_claim_it_is_never_sent_and_listed(scene: Scene):
+def test_killed_in_the_middle_of_its_claim_it_is_asked_once_all_the_same(scene: Scene):
     with scene.claims_held():
         scene.asks()
         scene.reaches(scene.claimer_waits)
@@ -118,12 +118,12 @@ def test_killed_in_the_middle_of_its_claim_it_is_never_sent_and_listed(scene: Sc
         assert scene.row() == WAITING
     scene.rises()
 
-    row = scene.becomes("needs_person")  # the database finishes the claim of the dead; nobody works on it
-    assert (row["attempt"], row["before_minor"], row["reason"]) == (1, None, "worker_lost")
-    assert scene.effects() == []
+    row = scene.becomes("done")  # the database finishes the claim of the dead; nobody works on it until it lapses
+    assert (row["attempt"], row["settled_by"]) == (2, "answer")
+    assert scene.effects() == [(scene.reference, AMOUNT)]
 
 
-def test_killed_after_its_claim_it_is_never_sent_again_and_listed(scene: Scene):
+def test_killed_after_its_claim_it_is_asked_once_all_the_same(scene: Scene):
     scene.holds(LOOK, "timeout_before", 4)
     scene.asks()
     scene.reaches(scene.was_called)
@@ -131,9 +131,9 @@ def test_killed_after_its_claim_it_is_never_sent_again_and_listed(scene: Scene):
     scene.dies()
     scene.rises()
 
-    row = scene.becomes("needs_person")
-    assert (row["attempt"], row["before_minor"], row["reason"]) == (1, None, "worker_lost")
-    assert scene.effects() == []
+    row = scene.becomes("done")
+    assert (row["attempt"], row["settled_by"]) == (2, "answer")
+    assert scene.effects() == [(scene.reference, AMOUNT)]
 
 
 def test_killed_before_the_first_byte_it_is_never_sent_again_and_listed(scene: Scene):

@@ -15,7 +15,7 @@ SCALE = Scale(operations=250, cards=150, seconds=11, kill_every=2.5, broker_away
 MUTANT = "tests.faults.mutants:app"
 
 
-@pytest.mark.parametrize("safeguard", ["lease", "answer", "claim"])
+@pytest.mark.parametrize("safeguard", ["lease", "unsent", "answer", "claim"])
 def test_without_a_safeguard_of_the_workers_the_run_fails(standing, hiring, say, safeguard):
     with hiring(standing, app=MUTANT, SAFEGUARD_OFF=safeguard) as workers:
         verdict = Storm(standing, workers, seed=SEED, scale=SCALE).rage(f"Without the {safeguard}", lawless=True)

@@ -365,15 +365,58 @@ def test_at_a_paused_connection_a_person_is_told_and_a_file_is_held(till: Till):
 
 
 # ---- Workers that die -----------------------------------------------------------------------------------------
-def test_a_lapsed_lease_means_checking_and_never_waiting(till: Till):
+def test_a_lease_that_lapses_once_bytes_may_have_left_means_checking_and_never_waiting(till: Till):
     till.asks("pay", 1250)
     operation = operations._claim()
+    assert operations._may_send(operation, None)
     write(operation, lease_until=Now() - timedelta(seconds=1))
 
     operations.sweep()
 
     operation.refresh_from_db()
     assert (operation.state, operation.reason) == (S.CHECKING, "worker_lost")
+
+
+def test_a_lease_that_lapses_before_anything_could_leave_means_waiting_again(till: Till):
+    till.asks("pay", 1250)
+    operation = operations._claim()
+    write(operation, lease_until=Now() - timedelta(seconds=1))
+
+    operations.sweep()
+    operation.refresh_from_db()
+    assert (operation.state, operation.reason, operation.attempt) == (S.WAITING, "worker_lost", 1)
+    write(operation, next_attempt_at=Now() - timedelta(seconds=1))
+    operations.work()
+
+    operation.refresh_from_db()
+    assert (operation.state, operation.attempt, len(till.effects())) == (S.DONE, 2, 1)
+
+
+def test_the_first_attempts_leave_does_not_count_for_the_second(till: Till):
+    till.asks("pay", 1250)
+    operation = operations._claim()
+    assert operations._may_send(operation, None)
+    write(operation, state=S.WAITING, lease_until=None)  # it proved unsent
+
+    again = operations._claim()
+
+    assert again.attempt == 2
+    assert again.unsent
+
+
+def test_what_its_workers_die_of_before_sending_ends_as_not_sent(till: Till):
+    till.asks("pay", 1250)
+    for attempt in range(1, len(operations.UNSENT_PAUSES) + 2):
+        operation = operations._claim()
+        assert operation.attempt == attempt
+        write(operation, lease_until=Now() - timedelta(seconds=1))
+        operations.sweep()
+        operation.refresh_from_db()
+        if operation.state == S.WAITING:
+            write(operation, next_attempt_at=Now() - timedelta(seconds=1))
+
+    assert (operation.state, operation.reason) == (S.FAILED, "worker_lost")
+    assert till.effects() == []
 
 
 def test_a_worker_that_slept_through_its_lease_sends_nothing(till: Till):
@@ -390,7 +433,7 @@ def test_an_answer_after_the_lease_moves_nothing_and_is_kept_as_evidence(till: T
     till.asks("pay", 1250)
     operation = operations._claim()
     caller = operations.Caller(operation)
-    caller.read("before")
+    assert operations._may_send(operation, operations.calls.levels_of(caller.read("before")))
     receipt = caller.call()
     write(operation, lease_until=Now() - timedelta(seconds=1))
     operations.sweep()
