@@ -153,8 +153,8 @@ class CardInquiry(Connector):
             # Anything may be answered with 403, a wrong key as well.
             Reason.ACCESS_REFUSED: Words(
                 "%(provider)s refuses us access.",
-                "Copy the server key of the test environment again. If it is right, ask for access to CardInquiry.",
-                "Copy the server key again, the live one. If it is right, ask for access to CardInquiry with it.",
+                "Copy the server key of the test environment again, and if it is right, ask for access to CardInquiry.",
+                "Copy the server key again, the live one, and if it is right, ask for access to CardInquiry.",
             ),
             Reason.KEY_REFUSED: Words(
                 "%(provider)s does not accept our key.",
@@ -163,7 +163,7 @@ class CardInquiry(Connector):
             ),
             Reason.WRONG_KEY: Words(
                 "The stored key is the browser key: it contains the words VisibleKey.",
-                "Ask your provider for the server key and type it instead. Nothing was sent.",
+                "Ask your provider for the server key and type it instead.",
             ),
         }
     )

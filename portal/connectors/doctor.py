@@ -21,11 +21,15 @@ from portal.connectors.http import Exchange, Wire
 __all__ = ["Capabilities", "Finding", "Step", "capabilities", "examine"]
 
 LIVE = "live"
-# Said before a provider's own program has looked at anything: not a sign that a stranger answers.
-_BEFORE_THE_PROGRAM = frozenset({Reason.SERVER_ERROR, Reason.THROTTLED, Reason.REDIRECTED})
-# The connection broke although something had answered.
-_BROKEN = frozenset({Reason.TIMEOUT, Reason.CUT})
-_WITHOUT_BODY = frozenset({401, 403, 408, 429})
+# Found before anybody's program has looked at what was asked: no sign that a stranger answers.
+_ON_THE_WAY = frozenset(
+    {
+        *(Reason.ADDRESS_REFUSED, Reason.UNREACHABLE, Reason.CERTIFICATE, Reason.TIMEOUT, Reason.CUT),
+        *(Reason.REDIRECTED, Reason.SERVER_ERROR, Reason.THROTTLED),
+    }
+)
+# Statuses a gateway in front of the provider may give for it, in words of its own.
+_FOR_IT = frozenset({401, 403, 408, 429})
 
 
 # ---- Examining a connection --------------------------------------------------------------------------------
@@ -134,12 +138,12 @@ class _Examination:
         if self.over:
             return
         detail = failure.detail
-        if self._next is Step.REACHABLE and self._answered:
-            if self._is_its_own():
+        if self._next is Step.REACHABLE and self._last is not None:
+            if _is_from(self._provider, self._last):
                 self._pass(Step.REACHABLE)
                 if self.over:  # the clock is the trouble behind whatever else there is
                     return
-            elif failure.reason not in _BEFORE_THE_PROGRAM | _BROKEN:
+            elif failure.reason not in _ON_THE_WAY:
                 detail = Detail.FOREIGN
         step = self._next
         assert step is not None, "it is not over"
@@ -164,43 +168,24 @@ class _Examination:
         steps = list(Step)
         return steps[len(self.findings)] if len(self.findings) < len(steps) else None
 
-    @property
-    def _answered(self) -> bool:
-        """Whether a whole answer came that was no redirect."""
-        broken = {Reason.REDIRECTED, *_BROKEN}
-        return self._last is not None and self._last.status is not None and self._last.reason not in broken
-
-    def _is_its_own(self) -> bool:
-        """Whether the last answer is one this provider gives, and not some other server's."""
-        assert self._last is not None, "it answered"
-        body, status = self._last.response_body.lstrip(), self._last.status or 0
-        if not body:
-            return status in _WITHOUT_BODY or status >= 500
-        marks = "|".join(re.escape(mark) for mark in sorted(self._provider.marks))
-        # By its text: what breaks off in the middle is still known by its beginning.
-        return body.startswith("{") and re.search(rf'"(?:{marks})"\s*:', body) is not None
-
     def _pass(self, step: Step) -> None:
-        words = {Step.ACCEPTED: findings.ACCEPTED, Step.READS: findings.READS}
-        if step is not Step.REACHABLE:
-            self._add(Finding(step=step, passed=True, sentence=self._say(words[step].sentence)))
-        elif self._offset is None:
-            self._add(Finding(step=step, passed=True, sentence=self._say(findings.ANSWERS.sentence)))
-        elif abs(self._offset) <= self._provider.clock_limit:
-            self._add_clock(findings.CLOCKS_AGREE)
-        elif self._provider.signs_time:
-            self._add_clock(findings.CLOCK_TOO_FAR)
+        if step is Step.REACHABLE:
+            self._judge_clock()
         else:
-            self._add_clock(findings.CLOCKS_DIFFER)
+            words = findings.ACCEPTED if step is Step.ACCEPTED else findings.READS
+            self._add(Finding(step=step, passed=True, sentence=self._say(words.sentence)))
 
-    def _add_clock(self, words: Words) -> None:
-        assert self._offset is not None
-        wrong = words is findings.CLOCK_TOO_FAR
+    def _judge_clock(self) -> None:
+        """The first step's second half: a provider was reached, and by whose clock."""
+        far = self._offset is not None and abs(self._offset) > self._provider.clock_limit
+        wrong = far and self._provider.signs_time
+        agree = findings.ANSWERS if self._offset is None else findings.CLOCKS_AGREE
+        words = findings.CLOCK_TOO_FAR if wrong else findings.CLOCKS_DIFFER if far else agree
         self._add(
             Finding(
                 step=Step.REACHABLE,
                 passed=not wrong,
-                sentence=self._say(words.sentence, seconds=abs(self._offset)),
+                sentence=self._say(words.sentence, seconds=abs(self._offset or 0)),
                 fix=self._say(words.fix),
                 detail=Detail.CLOCK if wrong else None,
                 clock_offset=self._offset,
@@ -230,6 +215,20 @@ def words_for(provider: type[Connector], reason: Reason, detail: Detail | None) 
     tables = (provider.words, findings.WORDS)
     keys = (reason,) if detail is None else (detail, reason)
     return next(table[key] for key in keys for table in tables if key in table)
+
+
+def _is_from(provider: type[Connector], exchange: Exchange) -> bool:
+    """Whether a whole answer came, and one that this provider gives rather than some other server."""
+    status, body = exchange.status or 0, exchange.response_body.lstrip()
+    if not status or exchange.reason in {Reason.REDIRECTED, Reason.TIMEOUT, Reason.CUT}:
+        return False
+    if not body:
+        return status in _FOR_IT or status >= 500
+    if not body.startswith("{"):
+        return False
+    # By its text: an answer that breaks off in the middle is still known by its beginning.
+    marks = "|".join(re.escape(mark) for mark in sorted(provider.marks))
+    return status in _FOR_IT or re.search(rf'"(?:{marks})"\s*:', body) is not None
 
 
 def clock_offset(exchange: Exchange, ended_at: datetime) -> int | None:

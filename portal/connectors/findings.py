@@ -25,9 +25,10 @@ class Step(StrEnum):
 class Finding:
     """One step, proved or not: `sentence` says which, `fix` what to do about it, "" where it passed.
 
-    `reason` and `detail` are None where it passed. `clock_offset` is how many seconds our clock is ahead of theirs,
-    negative where behind, None where they did not tell the time. `retry_after` is in seconds. `said` is the
-    provider's own text and `trace` its id for the call: redacted and cleaned, but foreign, so escape them.
+    `reason` and `detail` are None where it passed; where only the clock is wrong, `detail` alone says so.
+    `clock_offset`, with the first step, is how many seconds our clock is ahead of theirs, negative where behind, None
+    where they did not tell the time. `retry_after` is in seconds. `said` is the provider's own text and `trace` its
+    id for the call: redacted and cleaned, but foreign, so escape them.
     """
 
     step: Step
@@ -55,7 +56,7 @@ class Words:
         return tuple(text for text in (self.sentence, self.fix, self.live) if text)
 
 
-_AGAIN = "Test again in a few minutes. If it stays so, ask %(provider)s."
+_AGAIN = "Test again in a few minutes, and if it stays so, ask %(provider)s."
 _CHANGED = "Tell your administrator: what %(provider)s answers may have changed."
 _COPY = "Copy them again, those of the test environment: live ones are not accepted there."
 _COPY_LIVE = "Copy them again, the live ones: those of the test environment are not accepted for real cards."
@@ -96,11 +97,11 @@ WORDS: Mapping[Reason | Detail, Words] = MappingProxyType(
         ),
         Reason.WRONG_KEY: Words(
             "The stored key is one meant for browsers.",
-            "Ask %(provider)s for the server key and type it instead. Nothing was sent.",
+            "Ask %(provider)s for the server key and type it instead.",
         ),
         Reason.SETTINGS: Words(
             "The settings are not complete, or one of them does not fit.",
-            "Look through the settings and fill in what is missing. Nothing was sent.",
+            "Look through the settings and fill in what is missing.",
         ),
         Reason.ADDRESS_REFUSED: Words(
             "This is an address we never call.",
@@ -109,7 +110,7 @@ WORDS: Mapping[Reason | Detail, Words] = MappingProxyType(
         Reason.UNREACHABLE: Words("%(provider)s cannot be reached.", _AGAIN),
         Reason.CERTIFICATE: Words(
             "The certificate of this host is not valid.",
-            "Check the address. If it is right, tell %(provider)s. Nothing was sent.",
+            "Check the address, and if it is right, tell %(provider)s.",
         ),
         Reason.TIMEOUT: Words("%(provider)s did not answer in time.", _AGAIN),
         Reason.CUT: Words("The connection broke before the answer of %(provider)s was complete.", _AGAIN),
@@ -124,15 +125,15 @@ WORDS: Mapping[Reason | Detail, Words] = MappingProxyType(
         Detail.NAME_UNKNOWN: Words("Nobody knows a host with this name.", "Check the address for typing errors."),
         Detail.NAME_UNANSWERED: Words(
             "The name of the host could not be looked up just now.",
-            "Test again in a few minutes. If it stays so, tell your administrator: our name service gives no answer.",
+            "Test again in a few minutes, and if it stays so, tell your administrator that our name service is silent.",
         ),
         Detail.CONNECTION_REFUSED: Words(
             "The host is there and refuses the connection.",
-            "Check the address. If it is right, ask %(provider)s whether its service is running.",
+            "Check the address, and if it is right, ask %(provider)s whether its service is running.",
         ),
         Detail.NO_CONNECTION: Words(
             "The host gives no answer when we try to connect.",
-            "Check the address. If it is right, ask %(provider)s whether it must let our server in first.",
+            "Check the address, and if it is right, ask %(provider)s whether it must let our server in first.",
         ),
         Detail.NO_ROUTE: Words(
             "There is no way from our server to this host.",
@@ -140,27 +141,27 @@ WORDS: Mapping[Reason | Detail, Words] = MappingProxyType(
         ),
         Detail.CERTIFICATE_EXPIRED: Words(
             "The certificate of this host has expired.",
-            "Tell %(provider)s to renew it. Nothing was sent.",
+            "Tell %(provider)s to renew it.",
         ),
         Detail.CERTIFICATE_NOT_YET: Words(
             "The certificate of this host is not valid yet.",
-            "Ask your administrator whether our clock is right. If it is, tell %(provider)s. Nothing was sent.",
+            "Ask your administrator whether our clock is right, and if it is, tell %(provider)s.",
         ),
         Detail.CERTIFICATE_OTHER_HOST: Words(
             "The certificate is for another host than the one in the address.",
-            "Check the host name in the address for typing errors. Nothing was sent.",
+            "Check the host name in the address for typing errors.",
         ),
         Detail.CERTIFICATE_UNKNOWN_ISSUER: Words(
             "The certificate of this host was issued by nobody we know.",
-            "Check the address. If it is right, ask %(provider)s for one with a valid certificate. Nothing was sent.",
+            "Check the address, and if it is right, ask %(provider)s for one with a valid certificate.",
         ),
         Detail.TLS_TOO_OLD: Words(
             "This host encrypts only in an old way that is no longer safe.",
-            "Ask %(provider)s for an address with TLS 1.2 or newer. Nothing was sent.",
+            "Ask %(provider)s for an address with TLS 1.2 or newer.",
         ),
         Detail.NO_TLS: Words(
             "This host does not answer with an encrypted connection.",
-            "Check the address, the host name and the port. Nothing was sent.",
+            "Check the address, the host name and the port.",
         ),
         Detail.FOREIGN: Words(
             "Something answers at this address, and it is not %(provider)s.",
@@ -168,11 +169,11 @@ WORDS: Mapping[Reason | Detail, Words] = MappingProxyType(
         ),
         Detail.TEST_ADDRESS: Words(
             "This connection is for real cards, and its address is that of a test environment.",
-            "Type the live address, or make it a sandbox connection. Nothing was sent.",
+            "Type the live address, or make it a sandbox connection.",
         ),
         Detail.LIVE_ADDRESS: Words(
             "This connection is for practice, and its address is that of real cards.",
-            "Type the address of the test environment, or make it a live connection. Nothing was sent.",
+            "Type the address of the test environment, or make it a live connection.",
         ),
         Detail.SIGNATURE: Words(
             "%(provider)s finds our signature wrong.",
@@ -194,7 +195,7 @@ WORDS: Mapping[Reason | Detail, Words] = MappingProxyType(
 
 ANSWERS = Words("%(provider)s answers.", "")
 CLOCKS_AGREE = Words("%(provider)s answers, and our clocks agree.", "")
-CLOCKS_DIFFER = Words("%(provider)s answers. Our clock and theirs differ by %(seconds)s seconds.", "")
+CLOCKS_DIFFER = Words("%(provider)s answers, but our clock and theirs differ by %(seconds)s seconds.", "")
 CLOCK_TOO_FAR = Words(
     "Our clock and theirs differ by %(seconds)s seconds.",
     "Tell your administrator to set our clock by a time server: %(provider)s refuses what is signed at a wrong time.",

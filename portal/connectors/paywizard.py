@@ -203,7 +203,7 @@ class PayWizard(Connector):
         {
             Reason.ACCESS_REFUSED: Words(
                 "%(provider)s knows our credentials and does not let them look cards up.",
-                "Client ID and token must be of the same merchant: copy both again. If they are, ask %(provider)s.",
+                "Copy client ID and token of this merchant again, and if they are right, ask %(provider)s for access.",
             ),
             Detail.SIGNATURE: Words(
                 "%(provider)s finds our signature wrong.",

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Self, TypeGuard
 
 LONGEST_WAIT = 60.0  # seconds; every exchange deadline of a real client is shorter
+WRONGEST_CLOCK = 86400.0  # seconds, ahead or behind
 LONGEST_RETRY_AFTER = 999_999_999  # clients must clamp such a number, so it can be sent
 MOST_TIMES = 1_000_000
 
@@ -27,6 +28,8 @@ class Kind(StrEnum):
     SLOW = "slow"
     THROTTLE = "throttle"
     REDIRECT = "redirect"
+    CLOCK = "clock"
+    FOREIGN = "foreign"
 
 
 MEANING = {
@@ -40,6 +43,8 @@ MEANING = {
     Kind.SLOW: "Done and answered properly, after the seconds given.",
     Kind.THROTTLE: "Not done; 429 with the seconds as Retry-After.",
     Kind.REDIRECT: "Not done; 302 to a private address.",
+    Kind.CLOCK: "Answered by a clock that is so many seconds ahead, or behind if negative, as by its Date.",
+    Kind.FOREIGN: "Not done; a web page of somebody else, as at a wrong address.",
 }
 USUAL_SECONDS = {
     Kind.TIMEOUT_BEFORE: 60.0,
@@ -47,6 +52,7 @@ USUAL_SECONDS = {
     Kind.LATE: 60.0,
     Kind.SLOW: 3.0,
     Kind.THROTTLE: 30.0,
+    Kind.CLOCK: 94.0,
 }
 
 
@@ -112,9 +118,12 @@ def read(wanted: object, *, providers: Collection[str]) -> Armed:
 def _seconds(wanted: object, kind: Kind) -> float | None:
     if wanted is None:
         return None
-    most = LONGEST_RETRY_AFTER if kind is Kind.THROTTLE else LONGEST_WAIT
-    if not (_is_number(wanted) and 0 <= wanted <= most):
-        raise Misarmed(f"seconds must be a number from 0 to {most:g}.")
+    least, most = {
+        Kind.THROTTLE: (0.0, LONGEST_RETRY_AFTER),
+        Kind.CLOCK: (-WRONGEST_CLOCK, WRONGEST_CLOCK),
+    }.get(kind, (0.0, LONGEST_WAIT))
+    if not (_is_number(wanted) and least <= wanted <= most):
+        raise Misarmed(f"seconds must be a number from {least:g} to {most:g}.")
     return float(wanted)
 
 

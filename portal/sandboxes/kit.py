@@ -10,7 +10,8 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from email.utils import format_datetime
 from typing import Protocol
 
 from flask import Response
@@ -20,6 +21,7 @@ from portal.sandboxes.store import Effect, Store
 
 PRIVATE_ADDRESS = "http://169.254.169.254/"
 RUBBISH = b'{"data": {"Cards": [{"Stat\x00\xff\xfe us": o'
+FOREIGN_PAGE = "<!doctype html><title>Welcome</title><h1>It works!</h1><p>Nothing is published here yet.</p>"
 ERROR_PAGE = "<!doctype html><title>500</title><h1>Internal Server Error</h1><p>Something went wrong.</p>"
 
 JSON = "application/json; charset=utf-8"
@@ -142,6 +144,10 @@ class Switchboard:
                 return send(provider.throttled(call, int(fault.seconds)), line)
             case Kind.REDIRECT:
                 return send(Answer(status=302, headers={"Location": PRIVATE_ADDRESS}), line)
+            case Kind.FOREIGN:
+                return send(Answer(body=FOREIGN_PAGE.encode(), content_type=HTML), line)
+            case Kind.CLOCK:
+                return self._by_another_clock(provider, route, call, line, ahead=timedelta(seconds=fault.seconds))
             case Kind.TIMEOUT_BEFORE:
                 line.hold(fault.seconds)
                 return _nothing(line)
@@ -167,9 +173,17 @@ class Switchboard:
         with self.store.writing() as db:
             self._do_what_is_due(provider, db, self.clock())
 
-    def _do(self, provider: Provider, route: Route, call: Call) -> Answer:
+    def _do(self, provider: Provider, route: Route, call: Call, *, ahead: timedelta = timedelta()) -> Answer:
         with self.store.writing() as db:
-            return self._happen(provider, route, call, db)
+            return self._happen(provider, route, call, db, ahead=ahead)
+
+    def _by_another_clock(
+        self, provider: Provider, route: Route, call: Call, line: Line, *, ahead: timedelta
+    ) -> Response:
+        """Its clock decides what it makes of a time in the request, and what time its answer says it is."""
+        answer = self._do(provider, route, call, ahead=ahead)
+        date = format_datetime(self.clock() + ahead, usegmt=True)
+        return send(replace(answer, headers={**answer.headers, "Date": date}), line)
 
     def _late(
         self, provider: Provider, route: Route, call: Call, line: Line, *, seconds: float, resets: int
@@ -184,10 +198,18 @@ class Switchboard:
                     self._happen(provider, route, call, db)
         return Response()
 
-    def _happen(self, provider: Provider, route: Route, call: Call, db: sqlite3.Connection) -> Answer:
+    def _happen(
+        self,
+        provider: Provider,
+        route: Route,
+        call: Call,
+        db: sqlite3.Connection,
+        *,
+        ahead: timedelta = timedelta(),
+    ) -> Answer:
         now = self.clock()
         self._do_what_is_due(provider, db, now)
-        outcome = route.handle(replace(call, at=now), db)
+        outcome = route.handle(replace(call, at=now + ahead), db)
         self.store.record(db, provider=provider.name, at=now, effects=outcome.effects)
         return outcome.answer
 

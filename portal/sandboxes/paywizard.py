@@ -43,9 +43,10 @@ envelope, results 0, 1 and 2, balances as numbers, no card fields in a void, a v
 tip only on a completed payment of the same card.
 
 ASSUMED, for want of any document:
-- 401 in HTTP and body for a wrong token or signature, 429 in both; every other error is HTTP 200 with its code
-  in the body: 400 for what cannot be read, 403 for another's clientId, 404 for an unknown card, 409 for a
-  repeated order number, 422 for a look-up or activation refused on demand. All their texts.
+- 401 in HTTP and body for a wrong token, one that has expired, or a wrong signature: each in its own words, and the
+  token is looked at first. 429 in both too. Every other error is HTTP 200 with its code in the body: 400 for what
+  cannot be read, 403 for another's clientId, 404 for an unknown card, 409 for a repeated order number, 422 for a
+  look-up or activation refused on demand. All their texts.
 - What the host refuses (no funds, not active, a void too late) is code 200 with result 1, a checkoutId that
   leads nowhere, and the reason in msg. Its order number may be used again.
 - An order number has 1 to 32 letters and digits. Amounts are 0.01 to 9999999.99, points 1 to 999999999.
@@ -88,6 +89,7 @@ from portal.sandboxes.paywizard_books import (
 CLIENT_ID = "825429536610058240"
 CLIENT_SECRET = "9fb645400aabaa33ee0e423405d8c676"
 TOKEN = "DEMO0PAYWIZARD0TOKEN0TILLSIDE001"
+EXPIRED_TOKEN = "DEMO0PAYWIZARD0TOKEN0LASTYEAR001"
 
 MERCHANT_ID = "202507081058"
 CHANNEL = "FACTOR4"
@@ -115,11 +117,16 @@ def signature(body: bytes, *, client_id: str, client_secret: str) -> str:
     return hmac.new(client_secret.encode(), signed, sha256).hexdigest()
 
 
-def _is_ours(call: Call) -> bool:
+def _complaint(call: Call) -> str:
+    """What is wrong with whoever asks, "" where nothing is."""
+    token = call.headers.get("jwt-token", "").encode()
+    if hmac.compare_digest(token, EXPIRED_TOKEN.encode()):
+        return "token expired"
+    if not hmac.compare_digest(token, TOKEN.encode()):
+        return "token not accepted"
     expected = signature(call.body, client_id=CLIENT_ID, client_secret=CLIENT_SECRET)
-    right_token = hmac.compare_digest(call.headers.get("jwt-token", "").encode(), TOKEN.encode())
     right_sign = hmac.compare_digest(call.headers.get("sign", "").encode(), expected.encode())
-    return right_token and right_sign
+    return "" if right_sign else "signature not accepted"
 
 
 # ---- Fields ----------------------------------------------------------------------------------------------
@@ -259,8 +266,8 @@ class Operation:
         return f"/ovstrade/openLoyaltyPay/{self.name}"
 
     def handle(self, call: Call, db: sqlite3.Connection) -> Outcome:
-        if not _is_ours(call):
-            return Outcome(_key_refused(call))
+        if complaint := _complaint(call):
+            return Outcome(_key_refused(call, complaint))
         try:
             fields = self._read(call)
             card = self._card(fields, db)
@@ -504,8 +511,8 @@ def throttled(call: Call, seconds: int) -> Answer:
     return _envelope(call, code=429, msg="too many requests", status=429, headers={"Retry-After": str(seconds)})
 
 
-def _key_refused(call: Call) -> Answer:
-    return _envelope(call, code=401, msg="token or signature not accepted", status=401)
+def _key_refused(call: Call, complaint: str = "token or signature not accepted") -> Answer:
+    return _envelope(call, code=401, msg=complaint, status=401)
 
 
 # What is answered before anything is done.
@@ -558,7 +565,12 @@ PAYWIZARD = kit.Provider(
         )
         for operation in OPERATIONS
     ),
-    credentials={"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "token": TOKEN},
+    credentials={
+        "client_id": CLIENT_ID,
+        "client_secret": CLIENT_SECRET,
+        "token": TOKEN,
+        "expired_token": EXPIRED_TOKEN,
+    },
     cards=_shown(),
     subject=subject,
     refusal=refusal,

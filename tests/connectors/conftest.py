@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from portal.connectors.http import Exchange, Wire
+from tests.connectors.certificates import Issuer
 from tests.connectors.servers import Manners, Server
 
 
@@ -39,3 +40,9 @@ def wire_to() -> Iterator[Callable[..., Wire]]:
 def exchanges() -> list[Exchange]:
     """Where a test collects the records of its calls."""
     return []
+
+
+@pytest.fixture(scope="session")
+def issuer(tmp_path_factory: pytest.TempPathFactory) -> Issuer:
+    """Who issues the certificates of our servers."""
+    return Issuer(tmp_path_factory.mktemp("tls"))

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from portal.connectors import PROVIDERS, connect
+from portal.connectors import PROVIDERS, connect, findings
 from portal.connectors.addresses import check
 from portal.connectors.base import (
     MOVES_VALUE,
@@ -71,7 +71,8 @@ REQUESTS: dict[str, Any] = {
     "redeem_points": POINTS,
 }
 
-SUPPORTED = [(slug, verb) for slug, provider in PROVIDERS.items() for verb in sorted(provider.supports())]
+# The check is no verb that anybody asks for, and keeps the same contract as those that are.
+SUPPORTED = [(slug, verb) for slug, provider in PROVIDERS.items() for verb in ["check", *sorted(provider.supports())]]
 UNSUPPORTED = [(slug, verb) for slug, provider in PROVIDERS.items() for verb in VERBS if (slug, verb) not in SUPPORTED]
 MOVING = [(slug, verb) for slug, verb in SUPPORTED if verb in MOVES_VALUE]
 EXTRAS = [(slug, verb) for slug, provider in PROVIDERS.items() for verb in sorted(provider.extras)]
@@ -87,6 +88,11 @@ def connection_to(server, wire, slug, *, into=None, **more):
     values |= more.pop("settings", {})
     collect = (lambda exchange: None) if into is None else into.append
     return connect(slug, values, wire=wire, on_exchange=collect, **more)
+
+
+def ask(connector, verb):
+    """Asks for the verb, or makes the whole check."""
+    return list(connector.check()) if verb == "check" else getattr(connector, verb)(REQUESTS[verb])
 
 
 @pytest.fixture(params=PROVIDERS)
@@ -149,6 +155,24 @@ def test_a_verb_this_provider_does_not_have_sends_nothing(serve, wire_to, slug, 
 
     assert caught.value.reason is Reason.UNSUPPORTED
     assert (server.connections, exchanges) == (0, [])
+
+
+def test_a_provider_without_a_check_sends_nothing(serve, wire_to, exchanges):
+    server = serve(answering(response()))
+
+    with pytest.raises(Unsupported):
+        list(Nothing(Settings(), wire_to(server), exchanges.append).check())
+
+    assert (server.connections, exchanges) == (0, [])
+
+
+def test_every_provider_can_be_checked_and_told_from_others(slug):
+    provider = PROVIDERS[slug]
+
+    assert provider.check is not Connector.check
+    assert provider.marks
+    assert provider.clock_limit >= 2  # less than the second of a Date and a slow answer would cry wolf
+    assert provider.words.keys() <= findings.WORDS.keys()
 
 
 def test_every_verb_but_a_look_up_moves_value():
@@ -244,7 +268,7 @@ def test_neither_card_nor_pin_nor_key_is_in_the_record_of_a_call(serve, wire_to,
     connector = connection_to(server, wire_to(server), slug, into=exchanges)
 
     with pytest.raises(Unclear):
-        getattr(connector, verb)(REQUESTS[verb])
+        ask(connector, verb)
 
     assert len(exchanges) == 1
     assert "canary" not in repr(exchanges).lower()
@@ -271,7 +295,7 @@ def test_only_a_look_up_uses_a_connection_that_was_idle(serve, wire_to, exchange
 
     for _ in range(2):
         with pytest.raises(Unclear):
-            getattr(connector, verb)(REQUESTS[verb])
+            ask(connector, verb)
         time.sleep(0.05)
 
     assert [exchange.reused for exchange in exchanges] == [False, verb not in MOVES_VALUE]
@@ -287,7 +311,7 @@ def test_no_connection_is_unreachable(serve, wire_to, exchanges, slug, verb):
     connector = connection_to(server, wire_to(server), slug, into=exchanges)
 
     with pytest.raises(Unreachable):
-        getattr(connector, verb)(REQUESTS[verb])
+        ask(connector, verb)
 
     assert [exchange.reason for exchange in exchanges] == ["unreachable"]
 
@@ -316,7 +340,7 @@ def test_no_documented_answer_is_unclear(serve, wire_to, slug, verb, manners, re
     connector = connection_to(server, wire_to(server), slug, total_seconds=0.3)
 
     with pytest.raises(Unclear) as caught:
-        getattr(connector, verb)(REQUESTS[verb])
+        ask(connector, verb)
 
     assert caught.value.reason is reason
     assert len(server.requests) == 1
@@ -328,7 +352,7 @@ def test_refused_credentials_are_for_a_person(serve, wire_to, slug, verb, status
     server = serve(answering(response(status=status)))
 
     with pytest.raises(Misconfigured):
-        getattr(connection_to(server, wire_to(server), slug), verb)(REQUESTS[verb])
+        ask(connection_to(server, wire_to(server), slug), verb)
 
 
 @pytest.mark.parametrize(("slug", "verb"), SUPPORTED)
@@ -336,7 +360,7 @@ def test_a_request_to_slow_down_says_for_how_long(serve, wire_to, slug, verb):
     server = serve(answering(response(status=429, headers={"Retry-After": "999999999"})))
 
     with pytest.raises(Failure) as caught:
-        getattr(connection_to(server, wire_to(server), slug), verb)(REQUESTS[verb])
+        ask(connection_to(server, wire_to(server), slug), verb)
 
     assert (caught.value.reason, caught.value.retry_after) == (Reason.THROTTLED, 3600)
     # No document says that it is decided before the work is done.

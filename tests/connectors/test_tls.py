@@ -1,70 +1,15 @@
 """The connection itself: who the other side must prove to be, and that nothing is sent before it has."""
 
-import datetime
 import ipaddress
 import socket
-import ssl
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from portal.connectors.base import Reason, Unclear, Unreachable
 from portal.connectors.http import HttpRequest, Wire
+from tests.connectors.certificates import NAME, tls_1_1
 from tests.connectors.servers import Server, answering, dripping, hanging_up_after, response
-
-NAME = "cards.example.com"
-NOW = datetime.datetime.now(datetime.UTC)
-
-
-class Issuer:
-    """A certificate authority for one test run."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test issuer")])
-        certificate = self._sign(self.name, self.key, x509.BasicConstraints(ca=True, path_length=None))
-        self.ca_file = str(folder / "ca.pem")
-        (folder / "ca.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-
-    def server_context(self, *names, expired=False):
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Server")])
-        certificate = self._sign(subject, key, x509.SubjectAlternativeName(names), expired=expired)
-        path = self.folder / f"{certificate.serial_number}.pem"
-        path.write_bytes(
-            certificate.public_bytes(serialization.Encoding.PEM)
-            + key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(path)
-        return context
-
-    def _sign(self, subject, key, extension, *, expired=False):
-        until = NOW - datetime.timedelta(days=1) if expired else NOW + datetime.timedelta(days=1)
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self.name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(NOW - datetime.timedelta(days=2))
-            .not_valid_after(until)
-            .add_extension(extension, critical=False)
-            .sign(self.key, hashes.SHA256())
-        )
-
-
-@pytest.fixture(scope="module")
-def issuer(tmp_path_factory):
-    return Issuer(tmp_path_factory.mktemp("tls"))
 
 
 def call(server: Server, *, ca_file, connect=2.0, deadline=5.0):
@@ -119,13 +64,6 @@ def test_the_checked_address_is_called_and_the_name_is_what_the_server_hears(ser
     assert f"\r\nHost: {NAME}\r\n" in server.requests[0].decode()
 
 
-def tls_1_1(context):
-    context.minimum_version = ssl.TLSVersion.TLSv1
-    context.maximum_version = ssl.TLSVersion.TLSv1_1
-    context.set_ciphers("ALL:@SECLEVEL=0")
-    return context
-
-
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
 @pytest.mark.parametrize(
     ("make", "trusted"),
@@ -136,7 +74,7 @@ def tls_1_1(context):
             True,
             id="for the address only",
         ),
-        pytest.param(lambda issuer: issuer.server_context(x509.DNSName(NAME), expired=True), True, id="expired"),
+        pytest.param(lambda issuer: issuer.server_context(x509.DNSName(NAME), valid_days=(-2, -1)), True, id="expired"),
         pytest.param(lambda issuer: issuer.server_context(x509.DNSName(NAME)), False, id="unknown issuer"),
         pytest.param(lambda issuer: tls_1_1(issuer.server_context(x509.DNSName(NAME))), True, id="TLS 1.1 at most"),
     ],

@@ -120,6 +120,7 @@ def test_armed_faults_are_listed_and_disarmed_one_by_one_or_all(sandbox: Sandbox
         ({"kind": "slow", "probability": 0}, "probability must be"),
         ({"kind": "slow", "seconds": 61}, "seconds must be"),
         ({"kind": "slow", "seconds": -1}, "seconds must be"),
+        ({"kind": "clock", "seconds": -86401}, "seconds must be a number from -86400 to 86400"),
         ('{"provider": "cardinquiry", "kind": "slow", "seconds": NaN}', "seconds must be"),
         ({"kind": "slow", "path": "CardInquiry"}, "path must begin"),
     ],

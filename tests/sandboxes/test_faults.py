@@ -3,6 +3,8 @@
 import http.client
 import select
 import socket
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 import pytest
 
@@ -169,3 +171,34 @@ def test_a_preflight_uses_up_no_fault(sandbox: Sandbox) -> None:
     assert sandbox.ask("OPTIONS", "/cardinquiry/CardInquiry/00001").status == 204
 
     assert sandbox.look_up("00001").status == 500
+
+
+@pytest.mark.parametrize("ahead", [94, -3600])
+def test_clock_does_it_and_answers_by_another_clock(sandbox: Sandbox, ahead: int) -> None:
+    sandbox.arm("clock", seconds=ahead)
+
+    answer = sandbox.look_up("00001")
+
+    off = parsedate_to_datetime(answer.headers["Date"]) - datetime.now(UTC)
+    assert abs(off.total_seconds() - ahead) < 10
+    assert answer.json["data"]["Cards"][0]["Status"] == "ok"
+    (effect,) = sandbox.effects()  # the journal keeps to the true time
+    assert abs((datetime.fromisoformat(effect["at"]) - datetime.now(UTC)).total_seconds()) < 10
+
+
+def test_clock_is_what_the_provider_itself_goes_by(sandbox: Sandbox) -> None:
+    sandbox.look_up("00004")  # the one hint of these 15 minutes
+    sandbox.arm("clock", seconds=16 * 60)
+
+    assert sandbox.statuses("00004") == ["checkpassword"]
+    assert sandbox.statuses("00004") == []
+
+
+def test_foreign_does_nothing_and_answers_a_strangers_page(sandbox: Sandbox) -> None:
+    sandbox.arm("foreign")
+
+    answer = sandbox.look_up("00001")
+
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert "It works!" in answer.text
+    assert sandbox.effects() == []

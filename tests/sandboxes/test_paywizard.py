@@ -205,6 +205,7 @@ def test_a_wrong_signature_is_refused_and_told_nothing(till: RealTill, sign: str
 
     assert answer.status == 401
     assert (answer.json["code"], answer.json["data"]) == (401, None)
+    assert answer.json["msg"] == "signature not accepted"
     assert SECRET not in answer.text
     assert signature(LOOK_UP.encode(), client_id=CLIENT_ID, client_secret=SECRET) not in answer.text
 
@@ -218,7 +219,16 @@ def test_the_signature_is_over_the_bytes_and_not_over_what_they_mean(till: RealT
 
 @pytest.mark.parametrize("token", ["", TOKEN.lower(), TOKEN + "X", "é"])
 def test_a_wrong_token_is_refused(till: RealTill, token: str) -> None:
-    assert till.signed("giftInquiry", LOOK_UP.encode(), jwt_token=token).status == 401
+    answer = till.signed("giftInquiry", LOOK_UP.encode(), jwt_token=token)
+
+    assert (answer.status, answer.json["msg"]) == (401, "token not accepted")
+
+
+def test_a_token_that_has_expired_is_refused_as_such(sandbox: Sandbox, till: RealTill) -> None:
+    token = sandbox.ask("GET", "/_sandbox/credentials").json["paywizard"]["expired_token"]
+    answer = till.signed("giftInquiry", LOOK_UP.encode(), jwt_token=token)
+
+    assert (answer.status, answer.json["msg"]) == (401, "token expired")
 
 
 @pytest.mark.parametrize("missing", ["jwt-token", "sign"])
