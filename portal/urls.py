@@ -23,7 +23,7 @@ from portal.desk import (
     trail,
 )
 from portal.desk.administration.pages import site as administration
-from portal.ledger import approval_pages, attention, limit_pages, pages, shift_pages, till
+from portal.ledger import approval_pages, attention, limit_pages, pages, pause_pages, shift_pages, till
 from portal.ledger import views as ledger
 from portal.mail import caught
 from portal.mail import pages as mail
@@ -125,10 +125,12 @@ urlpatterns = [
     path("m/<slug:merchant>/settings/tills/<uuid:key>/end/", till_pages.end_till, name="end_till"),
     path("m/<slug:merchant>/settings/trail/", trail.trail, name="trail"),
     path("m/<slug:merchant>/settings/trail/export/", trail.export, name="trail_export"),
+    path("m/<slug:merchant>/settings/connections/<uuid:key>/pause/", pause_pages.pause, name="pause_connection"),
+    path("m/<slug:merchant>/settings/connections/<uuid:key>/resume/", pause_pages.resume, name="resume_connection"),
     path(
-        "m/<slug:merchant>/settings/connections/<uuid:key>/resume/",
-        merchants.resume_connection,
-        name="resume_connection",
+        "m/<slug:merchant>/settings/connections/<uuid:key>/pauses/<uuid:pause>/",
+        pause_pages.report,
+        name="pause_report",
     ),
     path("m/<slug:merchant>/settings/connections/<uuid:key>/", connection_pages.connection, name="connection"),
     path(

@@ -20,7 +20,7 @@ from django.utils import timezone
 from portal.connectors import PROVIDERS
 from portal.customers.book import Details
 from portal.customers.models import Customer, Purpose
-from portal.ledger import approvals, balances, cards, holders, operations, shifts
+from portal.ledger import approvals, balances, cards, holders, holding, operations, shifts
 from portal.ledger.models import (
     Approval,
     Card,
@@ -33,8 +33,8 @@ from portal.ledger.models import (
     operation_writer,
 )
 from portal.mail.models import OutgoingMail
-from portal.merchants import audit, connections, invitations, tills
-from portal.merchants.models import AuditEntry, Connection, Invitation, Member, Merchant, Person, Store, Till
+from portal.merchants import audit, connections, invitations, pauses, tills
+from portal.merchants.models import AuditEntry, Connection, Invitation, Member, Merchant, Pause, Person, Store, Till
 from portal.merchants.roles import Permission, Role
 from portal.money import Money
 
@@ -59,6 +59,19 @@ class Shop:
         )
         connections.seal_secrets(made, {"client_secret": "secret", "token": "token"})
         made.save()
+        return made
+
+    @cached_property
+    def pause(self) -> Pause:
+        """One that is over, of another connection, so that this one goes on."""
+        other = Connection(merchant=self.merchant, provider="cardinquiry", name="Paused once", environment="sandbox")
+        other.options = PROVIDERS["cardinquiry"].Settings.options(
+            {"base_url": "https://cardinquiry.invalid", "currency": self.merchant.currency}
+        )
+        connections.seal_secrets(other, {"api_key": "key"})
+        other.save()
+        made = pauses.begin(other, member=self.owner, reason=f"Stocktaking of {self.merchant.name}")
+        holding.resume(made, member=self.owner)
         return made
 
     @cached_property
@@ -190,9 +203,11 @@ Sample = Callable[[Shop], object]
 # The thing an address below a merchant names, by the address's name. An address with several parts gets a dict.
 SAMPLES: dict[str, Sample] = {
     # merchants
+    "pause_connection": lambda shop: shop.connection.key,
     "resume_connection": lambda shop: shop.connection.key,
     "connection": lambda shop: shop.connection.key,
     "retire_connection": lambda shop: shop.connection.key,
+    "pause_report": lambda shop: {"key": shop.pause.connection.key, "pause": shop.pause.key},
     "end_till": lambda shop: shop.till.key,
     "mfa_remove_webauthn": lambda shop: shop.passkey.pk,
     "person": lambda shop: shop.colleague.key,

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from portal.desk import demo
 from portal.ledger import attention, shifts
 from portal.ledger.forms import ScanForm
-from portal.merchants import access, connection_settings
+from portal.merchants import access, connection_settings, connections
 from portal.merchants.access import StaffRequest
 from portal.merchants.models import Connection
 from portal.merchants.roles import BY_PIN, Permission, may, who_can
@@ -40,8 +40,8 @@ def staff(request: HttpRequest) -> dict[str, object]:
         frame["pin_url"] = reverse("pin", args=[inside.merchant.slug])
     if not may(member.role, Permission.LOOK_UP_CARDS):
         return frame | {"scan_denied": who_can(Permission.LOOK_UP_CARDS)}
-    connections = scannable(inside)
-    if not connections:
+    offered = scannable(inside)
+    if not offered:
         return frame | {
             "scan_denied": _("No provider is connected yet, so no card can be looked up."),
             "nothing_connected": True,
@@ -49,11 +49,12 @@ def staff(request: HttpRequest) -> dict[str, object]:
             "practice_url": reverse("practice", args=[inside.merchant.slug]) if settings.SANDBOX_URL else "",
         }
     return frame | {
+        "stopped": [connections.banner(each) for each in offered if each.paused_at],
         "scan": {
             "url": reverse("scan", args=[inside.merchant.slug]),
-            "form": blank_scan(inside, connections),
+            "form": blank_scan(inside, offered),
         },
-        "sandbox_shown": any(connection.environment == "sandbox" for connection in connections),
+        "sandbox_shown": any(connection.environment == "sandbox" for connection in offered),
     }
 
 
@@ -65,12 +66,12 @@ def scannable(request: StaffRequest) -> list[Connection]:
     return list(all_of_them.filter(connection_settings.serves(request.till.store)))
 
 
-def blank_scan(request: StaffRequest, connections: list[Connection]) -> ScanForm:
+def blank_scan(request: StaffRequest, offered: list[Connection]) -> ScanForm:
     """A scan box with a key of its own: pressed twice, it asks once."""
     last = request.session.get("connection")
-    keys = [str(connection.key) for connection in connections]
+    keys = [str(connection.key) for connection in offered]
     return ScanForm(
-        connections=connections,
+        connections=offered,
         initial={"key": uuid.uuid4(), "connection": last if last in keys else keys[0]},
     )
 
@@ -96,6 +97,9 @@ _INSIDE = {
     "remove_person": "settings",
     "trail": "settings",
     "trail_export": "settings",
+    "pause_connection": "settings",
+    "resume_connection": "settings",
+    "pause_report": "settings",
 }
 
 

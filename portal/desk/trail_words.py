@@ -140,6 +140,7 @@ DETAILS: dict[str, Promise] = {
     "reason": _("Reason"),
     "why": _("Because"),
     "seconds": _("Seconds"),
+    "until": _("Until"),
     "role": _("Role"),
     "email": _("E-mail"),
     "store": _("Store"),

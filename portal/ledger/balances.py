@@ -36,7 +36,7 @@ from portal.connectors.base import (
 from portal.connectors.http import Exchange
 from portal.ledger import calls, cards, wake
 from portal.ledger.models import SEALED_ELSEWHERE, WORKER_LOST, Card, Inquiry, Pulse, State, inquiry_writer
-from portal.merchants import access, connections, tenancy, vault
+from portal.merchants import access, connections, pauses, tenancy, vault
 from portal.merchants.models import Connection, Member
 from portal.merchants.roles import Permission
 
@@ -306,7 +306,7 @@ def _store_failure(inquiry: Inquiry, failure: Failure) -> None:
             trace=failure.trace[:100],
         )
         if isinstance(failure, Misconfigured):
-            connections.pause(inquiry.connection, failure.reason)
+            pauses.because_refused(inquiry.connection, failure.reason)
         elif isinstance(failure, Declined) and failure.reason == Reason.THROTTLED:
             connections.hold(inquiry.connection, seconds=failure.retry_after or 60)
 

@@ -30,7 +30,7 @@ from portal.connectors.base import Declined, Failure, Misconfigured, Reading, Re
 from portal.ledger import calls, cards, clock, limits, wake
 from portal.ledger.calls import Caller, Levels
 from portal.ledger.models import Approval, Card, Exchange, Operation, OperationState, operation_writer
-from portal.merchants import access, audit, connections, tenancy, vault
+from portal.merchants import access, audit, connections, pauses, tenancy, vault
 from portal.merchants.models import Connection, Member, Till
 from portal.merchants.roles import Permission
 from portal.money import Money, Points
@@ -482,7 +482,7 @@ def _store_failure(caller: Caller, failure: Failure) -> None:
 def _store_refusal(caller: Caller, failure: Failure) -> None:
     _leave(caller, **_end(OperationState.REFUSED), **_told(failure), settled_by="answer")
     if isinstance(failure, Misconfigured):
-        connections.pause(caller.operation.connection, failure.reason)
+        pauses.because_refused(caller.operation.connection, failure.reason)
 
 
 def _store_unsent(caller: Caller, failure: Failure) -> None:
@@ -522,11 +522,12 @@ def settle(operation: Operation) -> None:
 
 @operation_writer.writes
 def _take_due() -> list[Operation]:
-    """Each with a new time to look, so that no second worker looks at the same moment."""
+    """Each with a new time to look, so that no second worker looks at the same moment. Not at a paused connection: the
+    look is a call, too, and it has time."""
     with transaction.atomic():
         ids = list(
-            Operation.objects.select_for_update(skip_locked=True)
-            .filter(state=OperationState.CHECKING, next_attempt_at__lte=Now())
+            Operation.objects.select_for_update(of=("self",), skip_locked=True)
+            .filter(state=OperationState.CHECKING, next_attempt_at__lte=Now(), connection__paused_at=None)
             .order_by("next_attempt_at")
             .values_list("pk", flat=True)[:50]
         )

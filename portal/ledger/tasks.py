@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from portal import presence
-from portal.ledger import approvals, balances, operations, wake
+from portal.ledger import approvals, balances, holding, operations, wake
 
 
 @shared_task(queue="work")
@@ -30,8 +30,9 @@ def work_on_operations() -> None:
 
 @shared_task(queue="work")
 def sweep_operations() -> None:
-    """Take back what dead workers left, look at what became of lost answers, wake workers for what waits, and close
-    what nobody approved in time."""
+    """End pauses whose time has come, take back what dead workers left, look at what became of lost answers, wake
+    workers for what waits, and close what nobody approved in time."""
+    holding.resume_expired()
     if operations.sweep():
         wake.for_operations()
     operations.settle_due()

@@ -1,4 +1,4 @@
-"""Connections: their sealed secrets, and pausing, holding and resuming them. Each change leaves a line in the trail."""
+"""Connections: their sealed secrets, and whether they are asked at the moment. Pausing them is in pauses.py."""
 
 import json
 from collections.abc import Mapping
@@ -7,7 +7,6 @@ from datetime import timedelta
 from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
-from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
@@ -86,13 +85,6 @@ def is_asked(connection: Connection) -> bool:
     return not connection.paused_at and not (connection.held_until and connection.held_until > timezone.now())
 
 
-def pause(connection: Connection, reason: str) -> None:
-    """Stop asking because the provider refuses the credentials; a second refusal says nothing new."""
-    with transaction.atomic():
-        if Connection.objects.filter(pk=connection.pk, paused_at=None).update(paused_at=Now(), pause_reason=reason):
-            audit.record("connection paused", connection.name, merchant=connection.merchant, reason=str(reason))
-
-
 def hold(connection: Connection, *, seconds: int) -> None:
     """Wait as long as the provider asked."""
     with transaction.atomic():
@@ -100,33 +92,36 @@ def hold(connection: Connection, *, seconds: int) -> None:
         audit.record("connection held", connection.name, merchant=connection.merchant, seconds=seconds)
 
 
-def resume(connection: Connection, *, person: Person, request: HttpRequest | None = None) -> bool:
-    """Ask again. False where it was not paused."""
-    with transaction.atomic():
-        resumed = Connection.objects.filter(pk=connection.pk, paused_at__isnull=False).update(
-            paused_at=None, pause_reason="", held_until=None
-        )
-        if resumed:
-            audit.record(
-                "connection resumed",
-                connection.name,
-                merchant=connection.merchant,
-                person=person,
-                request=request,
-            )
-    return bool(resumed)
-
-
 def pause_words(connection: Connection) -> str:
-    """Why it is paused, as the end of a sentence."""
-    return str(PAUSE_WORDS.get(connection.pause_reason, _("the provider refuses it.")))
+    """Why it is paused, as the end of a sentence: in our words, or in those of the person who paused it."""
+    return reason_words(connection.pause_reason)
+
+
+def reason_words(reason: str) -> str:
+    """The same for a pause's reason."""
+    if reason in PAUSE_WORDS:
+        return str(PAUSE_WORDS[reason])
+    return _("“%(reason)s”.") % {"reason": reason} if reason else _("the provider refuses it.")
+
+
+def banner(connection: Connection) -> str:
+    """What a till shows as long as the connection is paused."""
+    return _("%(name)s is paused since %(since)s: %(why)s What was accepted before waits and runs in order.") % {
+        "name": connection.name,
+        "since": formats.moment(connection.paused_at) if connection.paused_at else "",
+        "why": pause_words(connection),
+    }
 
 
 def not_now_words(connection: Connection) -> str:
     """Why this connection is not asked at the moment, for the person at the till."""
     if connection.paused_at:
-        return _("%(name)s is paused: %(why)s An owner or manager can resume it in Settings. Nothing was sent.") % {
+        return _(
+            "%(name)s is paused since %(since)s: %(why)s An owner or manager can resume it in Settings."
+            " Nothing was sent."
+        ) % {
             "name": connection.name,
+            "since": formats.moment(connection.paused_at),
             "why": pause_words(connection),
         }
     until = formats.clock_exact(connection.held_until) if connection.held_until else ""

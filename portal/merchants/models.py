@@ -17,6 +17,7 @@ from portal.merchants.writers import Writer, WrittenRows
 
 host_writer = Writer("portal.merchants.hosts")
 invitation_writer = Writer("portal.merchants.invitations")
+pause_writer = Writer("portal.merchants.pauses")
 pin_writer = Writer("portal.merchants.pins")
 till_writer = Writer("portal.merchants.tills")
 
@@ -230,7 +231,7 @@ class Connection(models.Model):
     options = models.JSONField(default=dict)
     sealed_secrets = models.BinaryField()
     paused_at = models.DateTimeField(null=True, blank=True, help_text="Not asked until somebody resumes it.")
-    pause_reason = models.CharField(max_length=40, blank=True, help_text="Our word for why.")
+    pause_reason = models.CharField(max_length=200, blank=True, help_text="Our word for why, or what a person said.")
     held_until = models.DateTimeField(null=True, blank=True, help_text="The provider asked us to wait until then.")
     concurrency = models.PositiveSmallIntegerField(default=8, help_text="Operations under way at once, at most.")
     per_second = models.PositiveSmallIntegerField(default=20, help_text="Operations begun in a second, at most.")
@@ -448,3 +449,57 @@ class HostApproval(models.Model):
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         host_writer.require()
         return super().delete(*args, **kwargs)
+
+
+class PauseRows(WrittenRows["Pause"]):
+    """Pauses."""
+
+    writer = pause_writer
+
+
+class Pause(models.Model):
+    """A time in which a connection is not asked: what is accepted waits and runs, in order, when it ends.
+
+    Begun by a person, who may set when it ends by itself, or by the machine (`begun_by` is none), when a provider
+    refuses our key; that one only a person ends. While it lasts the connection carries `paused_at` and `pause_reason`,
+    so that claiming and pages need no look here.
+    """
+
+    # Without indexes of their own: the constraints and indexes below begin with them.
+    merchant = models.ForeignKey(Merchant, on_delete=models.CASCADE, db_index=False)
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, db_index=False)
+    key = models.UUIDField(default=uuid.uuid4, editable=False)
+    reason = models.CharField(max_length=200, help_text="Our word for why, or what a person said.")
+    address = models.CharField(max_length=500, blank=True, help_text="Where our key was refused.")
+    begun_by = models.ForeignKey(Person, null=True, on_delete=models.DO_NOTHING, related_name="+", db_index=False)
+    begun_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True, help_text="It ends by itself then.")
+    ended_by = models.ForeignKey(Person, null=True, on_delete=models.DO_NOTHING, related_name="+", db_index=False)
+    ended_at = models.DateTimeField(null=True)
+    first_held = models.BigIntegerField(null=True, help_text="The first operation that waited when it ended.")
+    last_held = models.BigIntegerField(null=True, help_text="The last one.")
+
+    objects = PauseRows.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["merchant", "id"], name="pause_of_merchant"),
+            models.UniqueConstraint(fields=["merchant", "key"], name="pause_key_once"),
+            models.UniqueConstraint(fields=["connection"], condition=Q(ended_at=None), name="pause_under_way_once"),
+            models.CheckConstraint(
+                condition=Q(begun_by__isnull=False) | Q(expires_at=None), name="pause_by_the_machine_does_not_expire"
+            ),
+            models.CheckConstraint(
+                condition=Q(ended_at=None, ended_by=None)
+                | Q(ended_at__gte=models.F("begun_at")) & (Q(ended_by__isnull=False) | Q(expires_at__isnull=False)),
+                name="pause_ends_by_a_person_or_as_said",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["connection", "-begun_at"], name="pause_newest"),
+            models.Index(fields=["expires_at"], condition=Q(ended_at=None), name="pause_expiring"),
+        ]
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        pause_writer.require()
+        super().save(*args, **kwargs)

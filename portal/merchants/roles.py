@@ -42,7 +42,7 @@ class Permission(StrEnum):
     ERASE_CUSTOMERS = "erase_customers"
     SEE_SETTINGS = "see_settings"
     CONNECT = "connect"
-    RESUME_CONNECTIONS = "resume_connections"
+    PAUSE_CONNECTIONS = "pause_connections"
     SEE_AUDIT = "see_audit"
     SEE_OUTBOX = "see_outbox"
     HANDLE_OUTBOX = "handle_outbox"
@@ -84,10 +84,7 @@ TABLE: dict[Permission, tuple[Promise, frozenset[Role]]] = {
         frozenset({Role.OWNER, Role.MANAGER, Role.ACCOUNTANT, Role.READ_ONLY}),
     ),
     Permission.CONNECT: (_("Connecting a provider"), frozenset({Role.OWNER, Role.MANAGER})),
-    Permission.RESUME_CONNECTIONS: (
-        _("Resuming a paused connection"),
-        frozenset({Role.OWNER, Role.MANAGER}),
-    ),
+    Permission.PAUSE_CONNECTIONS: (_("Pausing and resuming connections"), frozenset({Role.OWNER, Role.MANAGER})),
     Permission.SEE_OUTBOX: (
         _("Seeing the outbox"),
         frozenset({Role.OWNER, Role.MANAGER, Role.READ_ONLY}),

@@ -1,21 +1,18 @@
 """Pages about merchants themselves: choosing one, and what belongs to it."""
 
-import uuid
 from typing import cast
 
-from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import redirect_to_login
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from portal.connectors import PROVIDERS
-from portal.merchants import access, connections, second_factor, tills
+from portal.merchants import access, connections, tills
 from portal.merchants.access import StaffRequest, member
-from portal.merchants.models import Connection, Environment, InvitationState, Member, Person
+from portal.merchants.models import Connection, InvitationState, Member, Person
 from portal.merchants.roles import Permission, may
 
 
@@ -58,7 +55,7 @@ def switcher(memberships: list[Member], *, current: Member | None) -> list[dict[
 @member(Permission.SEE_SETTINGS)
 def settings_page(request: StaffRequest) -> HttpResponse:
     """The merchant's connections, stores and people."""
-    may_resume = may(request.member.role, Permission.RESUME_CONNECTIONS)
+    may_pause = may(request.member.role, Permission.PAUSE_CONNECTIONS)
     mine = list(request.merchant.connection_set.order_by("name"))
     only_paused = request.GET.get("only") == "paused"
     return render(
@@ -70,9 +67,7 @@ def settings_page(request: StaffRequest) -> HttpResponse:
             "invited_count": request.merchant.invitation_set.filter(state=InvitationState.PENDING).count(),
             "people_url": reverse("people", args=[request.merchant.slug]),
             "connections": [
-                _connection_line(request, one, may_resume=may_resume)
-                for one in mine
-                if one.paused_at or not only_paused
+                _connection_line(request, one, may_pause=may_pause) for one in mine if one.paused_at or not only_paused
             ],
             "only_paused": only_paused,
             "time_zone": request.merchant.time_zone,
@@ -89,8 +84,9 @@ def settings_page(request: StaffRequest) -> HttpResponse:
     )
 
 
-def _connection_line(request: StaffRequest, connection: Connection, *, may_resume: bool) -> dict[str, object]:
+def _connection_line(request: StaffRequest, connection: Connection, *, may_pause: bool) -> dict[str, object]:
     outcome, label = connections.state_words(connection)
+    place = [request.merchant.slug, connection.key]
     return {
         "name": connection.name,
         "url": reverse("connection", args=[request.merchant.slug, connection.key]),
@@ -98,22 +94,7 @@ def _connection_line(request: StaffRequest, connection: Connection, *, may_resum
         "environment": connection.environment,
         "outcome": outcome,
         "state_label": label,
-        "can_resume": may_resume and connection.paused_at is not None,
-        "resume_url": reverse("resume_connection", args=[request.merchant.slug, connection.key]),
+        "paused": connection.paused_at is not None,
+        "resume_url": reverse("resume_connection", args=place) if may_pause and connection.paused_at else "",
+        "pause_url": reverse("pause_connection", args=place) if may_pause else "",
     }
-
-
-@require_POST
-@member(Permission.RESUME_CONNECTIONS)
-def resume_connection(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
-    """Ask a paused connection again."""
-    connection = request.merchant.connection_set.filter(key=key).first()
-    if connection is None:
-        raise Http404
-    if connection.environment == Environment.LIVE:
-        why = _("A live connection moves real money: it is resumed by somebody with a second factor.")
-        if (first := second_factor.required_before(request, why)) is not None:
-            return first
-    if connections.resume(connection, person=request.person, request=request):
-        messages.success(request, _("%(name)s is asked again.") % {"name": connection.name})
-    return redirect("settings", request.merchant.slug)

@@ -252,7 +252,7 @@ def test_a_paused_connection_is_not_asked_and_the_page_says_why(till, connection
     answer = scan(till, connection, CARD)
 
     assert answer.status_code == 422
-    assert "CardInquiry is paused: the provider refuses access with its key." in answer.text
+    assert "the provider refuses access with its key. An owner or manager can resume it in Settings." in answer.text
 
 
 def test_a_manager_resumes_a_paused_connection(till, connection, signed_in, olivia, arrange):

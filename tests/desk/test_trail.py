@@ -15,8 +15,8 @@ from django.db import connections as databases
 
 from portal.desk import trail_words
 from portal.ledger.models import Operation
-from portal.merchants import audit, connections, tenancy
-from portal.merchants.models import AuditEntry, Connection, Member, Person
+from portal.merchants import audit, pauses, tenancy
+from portal.merchants.models import AuditEntry, Member, Person
 from portal.merchants.roles import Role
 from tests.conftest import make_person
 
@@ -77,7 +77,7 @@ def test_a_change_told_as_before_and_after_is_shown_the_same_way(owner, tells):
 
 def test_what_the_machine_did_is_said_to_be_tillsides(owner, tells, connection):
     with tenancy.merchant(connection.merchant_id):
-        connections.pause(connection, "key_refused")
+        pauses.because_refused(connection, "key_refused")
 
     page = owner.get(TRAIL).text
 
@@ -94,7 +94,7 @@ def test_a_line_leads_to_its_operation(signed_in, jung_shop):
 
 def test_the_request_that_did_it_can_be_found_in_the_logs(owner, connection, arrange):
     with arrange():
-        Connection.objects.filter(pk=connection.pk).update(paused_at=datetime.now(UTC), pause_reason="key_refused")
+        pauses.because_refused(connection, "key_refused")
     answer = owner.post(f"/m/baeckerei-jung/settings/connections/{connection.key}/resume/")
 
     assert answer["X-Request-ID"] in owner.get(TRAIL).text

@@ -3,6 +3,7 @@
 import re
 import uuid
 from collections.abc import Iterator
+from datetime import timedelta
 from html.parser import HTMLParser
 from typing import Any
 from zoneinfo import available_timezones
@@ -11,13 +12,14 @@ import pytest
 from babel import Locale
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
 
 from portal import catalogs
 from portal.customers import words
 from portal.customers.book import Details
 from portal.customers.models import Purpose
-from portal.ledger import approvals, balances, holders, operations
-from portal.merchants import invitations
+from portal.ledger import approvals, balances, holders, holding, operations
+from portal.merchants import invitations, pauses
 from portal.merchants.models import Member, Store
 from portal.money import Money
 from tests.ledger.conftest import paywizard, till
@@ -129,8 +131,11 @@ def world(till: Any, jung: Any, olivia: Any, arrange: Any, pseudo: None) -> dict
         member=till.member, key=uuid.uuid4(), connection=till.connection, number="914639258868501", client=None
     )
     balances.answer(look_up.pk)
+    pause = pauses.begin(till.connection, member=owner, reason="Vogel 4711", expires_at=timezone.now() + timedelta(1))
+    holding.resume(pause, member=owner)
     return {
         "merchant": jung.slug,
+        "pause": {"pause_report": pause.key},
         "key": {
             "operation": done.key,
             "withdraw": done.key,
@@ -142,6 +147,7 @@ def world(till: Any, jung: Any, olivia: Any, arrange: Any, pseudo: None) -> dict
             "ask_again": done.card.key,
             "confirm": done.card.key,
             **dict.fromkeys(["resume_connection", "connection", "retire_connection"], till.connection.key),
+            **dict.fromkeys(["pause_connection", "pause_report"], till.connection.key),
             **dict.fromkeys(["approval", "withdraw_approval"], held.key),
             **dict.fromkeys(["person", "remove_person"], till.member.key),
             **dict.fromkeys(["resend_invitation", "withdraw_invitation"], invitation.key),

@@ -9,7 +9,7 @@ OF_MANAGERS = {
     Permission.DECIDE,
     Permission.SEE_SETTINGS,
     Permission.CONNECT,
-    Permission.RESUME_CONNECTIONS,
+    Permission.PAUSE_CONNECTIONS,
     Permission.SEE_OUTBOX,
     Permission.HANDLE_OUTBOX,
     Permission.MANAGE_TILLS,

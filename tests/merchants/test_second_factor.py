@@ -10,7 +10,7 @@ from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from django.db import connection as database
 from django.test import Client
 
-from portal.merchants import second_factor, web_vault
+from portal.merchants import pauses, second_factor, web_vault
 from portal.merchants.models import AuditEntry, Connection, Person
 from portal.merchants.models import Connection as ProviderConnection
 
@@ -243,9 +243,8 @@ def test_a_stranger_to_the_keys_opens_no_seed(with_app, settings):
 @pytest.fixture
 def paused_live(arrange, jung, connection):
     with arrange():
-        Connection.objects.filter(pk=connection.pk).update(
-            environment="live", paused_at="2026-01-01T00:00Z", pause_reason="key_refused"
-        )
+        Connection.objects.filter(pk=connection.pk).update(environment="live")
+        pauses.because_refused(connection, "key_refused")
     return f"{DESK}settings/connections/{connection.key}/resume/"
 
 

@@ -59,6 +59,7 @@ def test_only_the_writer_modules_use_the_right():
         "mail/outbox.py",
         "merchants/hosts.py",
         "merchants/invitations.py",
+        "merchants/pauses.py",
         "merchants/pins.py",
         "merchants/tills.py",
     }
