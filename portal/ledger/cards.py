@@ -30,6 +30,12 @@ def card_of(connection: Connection, number: str) -> Card:
     return known.get()
 
 
+def known(connection: Connection, number: str) -> bool:
+    """Whether this whole number was seen before, as the connector normalises it."""
+    index = vault.card_index(merchant=connection.merchant_id, provider=connection.provider, number=number)
+    return Card.objects.filter(connection=connection, index=index).exists()
+
+
 def number_of(card: Card) -> str:
     """The card's number, in a worker. Raises CannotOpen."""
     return vault.open_sealed(place(card), card.sealed_number).decode()
