@@ -160,6 +160,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "portal.languages.of_the_browser",
     "portal.middleware.refuse_unreadable",
+    "portal.merchants.sessions.strict_for_administrators",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -285,6 +286,9 @@ SIGN_IN_LIMITS = {
 INVITATION_DAYS = env_count("INVITATION_DAYS", 7, least=1)
 INVITATIONS_A_DAY = env_count("INVITATIONS_A_DAY", 50, least=1)
 INVITATIONS_TO_ONE_ADDRESS_A_DAY = env_count("INVITATIONS_TO_ONE_ADDRESS_A_DAY", 5, least=1)
+
+# How long an administrator looks at a merchant's pages, once begun.
+VIEW_AS_SECONDS = env_count("VIEW_AS_SECONDS", 30 * 60, least=60)
 
 # In the session and nowhere else: a cookie of its own would carry one cashier's messages to the next.
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"

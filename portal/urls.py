@@ -74,6 +74,7 @@ urlpatterns = [
     path("accounts/passkeys/<int:pk>/remove/", account_pages.remove_passkey, name="mfa_remove_webauthn"),
     path("account/", account_pages.account, name="account"),
     path("account/end-sessions/", account_pages.end_sessions, name="end_sessions"),
+    path("viewing/end/", merchants.end_viewing, name="end_viewing"),
     path("merchants/", merchants.choose, name="choose"),
     # Without a merchant: the till's own cookie says whose it is.
     path("till/", lock.lock_page, name="lock"),

@@ -20,6 +20,9 @@ from django.utils import timezone
 from portal.connectors import PROVIDERS
 from portal.customers.book import Details
 from portal.customers.models import Customer, Purpose
+from portal.desk.administration.deeds import Deed
+from portal.desk.administration.pages import site
+from portal.desk.administration.rows import Rows
 from portal.ledger import approvals, balances, cards, holders, holding, operations, shifts
 from portal.ledger.models import (
     Approval,
@@ -293,6 +296,7 @@ ELSEWHERE: dict[str, str] = {
     "start": SIGNED_IN,
     "choose": SIGNED_IN,
     "found": SIGNED_IN,
+    "end_viewing": SIGNED_IN,
     # the administration
     "admin:index": ADMINISTRATORS,
     "admin:login": ADMINISTRATORS,
@@ -321,10 +325,21 @@ def _number(row: Sample) -> Sample:
     return lambda shop: {"object_id": row(shop).pk}
 
 
+def _deed(row: Sample, deeds: tuple[Deed, ...]) -> Sample:
+    def sample(shop: Shop) -> dict[str, object]:
+        found: Any = row(shop)
+        return {"object_id": found.pk, "deed": next(deed.slug for deed in deeds if deed.offered(found))}
+
+    return sample
+
+
 for _model, _row in ROWS.items():
     _name = f"admin:{_model._meta.app_label}_{_model._meta.model_name}"
     ELSEWHERE |= {f"{_name}_changelist": ADMINISTRATORS, f"{_name}_change": ADMINISTRATORS}
     SAMPLES[f"{_name}_change"] = _number(_row)
+    if _deeds := Rows.of(site, _model).deeds:
+        ELSEWHERE[f"{_name}_deed"] = ADMINISTRATORS
+        SAMPLES[f"{_name}_deed"] = _deed(_row, _deeds)
 
 # Addresses that read nothing but themselves and answer all alike, so that a secret there is never logged as refused.
 TAKES_ANYTHING = {"invitation_link"}

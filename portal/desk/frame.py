@@ -24,12 +24,14 @@ def staff(request: HttpRequest) -> dict[str, object]:
         return {}
     inside = cast(StaffRequest, request)
     member = inside.member
+    alone = inside.by_pin or inside.viewing is not None
     frame: dict[str, object] = {
         "rail": _rail(inside),
-        # A PIN opens one merchant; the others are not even named.
-        "memberships": switcher([member] if inside.by_pin else access.memberships(inside.person), current=member),
+        # A PIN opens one merchant, as does a look at it; others are not even named.
+        "memberships": switcher([member] if alone else access.memberships(inside.person), current=member),
         "person_name": inside.person.name,
         "role_label": member.get_role_display(),
+        "viewing": inside.viewing,
         "roles_url": reverse("roles", args=[inside.merchant.slug]),
         "home_url": reverse("desk", args=[inside.merchant.slug]),
     }

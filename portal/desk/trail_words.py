@@ -116,6 +116,10 @@ GROUPS: dict[str, tuple[Promise, dict[str, Promise]]] = {
         _("Administrators"),
         {
             "administrator looked": _("Looked at this as an administrator"),
+            "view as begun": _("Began to look at all pages as an administrator"),
+            "page viewed": _("Opened this page as an administrator"),
+            "change by onlooker refused": _("Tried to change something while only looking"),
+            "view as ended": _("Stopped looking as an administrator"),
         },
     ),
     "refused": (
@@ -141,6 +145,7 @@ DETAILS: dict[str, Promise] = {
     "why": _("Because"),
     "seconds": _("Seconds"),
     "until": _("Until"),
+    "minutes": _("Minutes"),
     "role": _("Role"),
     "email": _("E-mail"),
     "store": _("Store"),

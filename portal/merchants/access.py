@@ -8,6 +8,9 @@ does not exist; a member whose role is too small gets a 403 that says who can. I
 merchant's rows and no others.
 
 On a till a PIN is enough, for the till's work: who came in by one acts as a cashier, and meets a 403 everywhere else.
+
+An administrator who has begun to look at the merchant (viewing.py) is in the role Read-only and changes nothing: every
+request that is not safe meets a 403, and the database refuses to write.
 """
 
 import logging
@@ -17,6 +20,7 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, cast
 
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
@@ -28,10 +32,11 @@ from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
 from portal import formats
-from portal.merchants import audit, tenancy, tills
+from portal.merchants import audit, tenancy, tills, viewing
 from portal.merchants.models import Member, Merchant, Person, Till
 from portal.merchants.roles import BY_PIN, Permission, may, who_can
 from portal.merchants.standing import still_may as still_may  # asked for by this module's name
+from portal.merchants.viewing import Viewing
 
 log = logging.getLogger(__name__)
 P = ParamSpec("P")
@@ -43,7 +48,7 @@ class StaffRequest(HttpRequest):
     """A request inside `@member`: its person, membership and merchant are known, and the till it comes from, if any.
 
     By a PIN, `member.role` is Cashier whatever stands in the row, and `user` is nobody: it opens only what asks
-    `@member`.
+    `@member`. For an administrator who only looks, `viewing` is set and `member` is no row at all.
     """
 
     person: Person
@@ -51,6 +56,7 @@ class StaffRequest(HttpRequest):
     merchant: Merchant
     till: Till | None
     by_pin: bool
+    viewing: Viewing | None
     htmx: HtmxDetails
 
 
@@ -65,7 +71,14 @@ def member(
             staff = cast(StaffRequest, request)
             till = tills.of(request)
             staff.by_pin = not request.user.is_authenticated
-            if staff.by_pin:
+            looking = viewing.of(request)
+            staff.viewing = looking if looking and looking.slug == merchant else None
+            if staff.viewing:
+                if staff.viewing.is_over:
+                    return _to_administration(request, staff.viewing)
+                staff.person = cast(Person, request.user)
+                found = viewing.onlooker(staff.viewing, staff.person)
+            elif staff.by_pin:
                 found = tills.cashier(request, till) if till and till.merchant.slug == merchant else None
                 if found is None:
                     return _to_lock(request, till) if till else _to_sign_in(request)
@@ -85,13 +98,15 @@ def member(
                 )
                 raise Http404
             staff.member, staff.merchant = found, found.merchant
-            staff.till = till if till and till.merchant_id == found.merchant_id else None
+            staff.till = till if till and till.merchant_id == found.merchant_id and not staff.viewing else None
             with (
                 tenancy.merchant(found.merchant_id),
                 timezone.override(found.merchant.time_zone),
                 formats.at_home_in(found.merchant.country),
                 translation.override(_language(staff)),
             ):
+                if staff.viewing:
+                    return _look(staff, permission, lambda: view(staff, **rest))  # type: ignore[call-arg]
                 _was_here(found)
                 if staff.by_pin and permission not in BY_PIN:
                     return render(request, "403.html", {"who_can": _("A PIN does not open this page.")}, status=403)
@@ -103,6 +118,17 @@ def member(
         return checked
 
     return decorate
+
+
+def _look(staff: StaffRequest, permission: Permission, page: Callable[[], HttpResponseBase]) -> HttpResponseBase:
+    """What an administrator gets who only looks."""
+    if staff.method not in viewing.SAFE:
+        return render(staff, "403.html", {"who_can": viewing.refused(staff, staff.merchant)}, status=403)
+    viewing.note(staff, staff.merchant)
+    if permission not in viewing.OPEN:
+        return render(staff, "403.html", {"who_can": who_can(permission)}, status=403)
+    with viewing.nothing_written():
+        return page()
 
 
 def memberships(person: Person) -> list[Member]:
@@ -132,6 +158,14 @@ def _membership(person: Person, slug: str) -> Member | None:
 
 def _to_sign_in(request: HttpRequest) -> HttpResponse:
     return _whole_browser(request, redirect_to_login(request.get_full_path()))
+
+
+def _to_administration(request: HttpRequest, looked: Viewing) -> HttpResponse:
+    """The time is over: to where another look is begun."""
+    viewing.end(request)
+    messages.warning(request, _("The time for looking at this merchant is over. Nothing was changed."))
+    page = HttpResponseRedirect(reverse("admin:merchants_merchant_change", args=[looked.merchant]), status=303)
+    return _whole_browser(request, page)
 
 
 def _to_lock(request: HttpRequest, till: Till) -> HttpResponse:

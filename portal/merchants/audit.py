@@ -4,7 +4,9 @@ The database refuses to change or delete a line, for us as for anyone with our l
 the moment and then by their number; each filter has an index of its own in that order.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import cast
@@ -19,6 +21,7 @@ from portal.merchants.models import AuditEntry, Member, Merchant, Person
 from portal.middleware import client_address, current_request_id
 
 Value = str | int | bool | None
+_waiting: ContextVar[list[AuditEntry] | None] = ContextVar("lines that wait", default=None)
 
 
 def record(
@@ -47,12 +50,33 @@ def record(
         request_id=current_request_id(),
         detail=detail | ({"changes": changed} if changed else {}),
     )
-    if merchant is None:
+    waiting = _waiting.get()
+    if waiting is not None:
+        waiting.append(line)
+    else:
+        _write(line)
+    return line
+
+
+def _write(line: AuditEntry) -> None:
+    if line.merchant_id is None:
         with tenancy.every_merchant("a line of the trail about no merchant is the administrators'"):
             line.save(force_insert=True)
     else:
         line.save(force_insert=True)
-    return line
+
+
+@contextmanager
+def written_afterwards() -> Iterator[None]:
+    """Lines recorded within this block are written when it ends, whichever way: for where nothing may be written."""
+    lines: list[AuditEntry] = []
+    before = _waiting.set(lines)
+    try:
+        yield
+    finally:
+        _waiting.reset(before)
+        for line in lines:
+            _write(line)
 
 
 LOOKED = "administrator looked"

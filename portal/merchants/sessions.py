@@ -37,6 +37,19 @@ def watch(get_response: Respond) -> Respond:
     return middleware
 
 
+def strict_for_administrators(get_response: Respond) -> Respond:
+    """Middleware, in front of the sessions': a link from another site finds no administrator signed in."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        cookie = response.cookies.get(settings.SESSION_COOKIE_NAME)
+        if cookie is not None and request.user.is_authenticated and request.user.is_staff:
+            cookie["samesite"] = "Strict"
+        return response
+
+    return middleware
+
+
 def _watch(request: HttpRequest) -> None:
     now, known = time.time(), request.session.get(_KEY)
     if known is None:

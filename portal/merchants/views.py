@@ -7,10 +7,10 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from portal.connectors import PROVIDERS
-from portal.merchants import access, connections, tills
+from portal.merchants import access, connections, tills, viewing
 from portal.merchants.access import StaffRequest, member
 from portal.merchants.models import Connection, InvitationState, Member, Person
 from portal.merchants.roles import Permission, may
@@ -36,6 +36,14 @@ def start(request: HttpRequest) -> HttpResponse:
         return redirect("desk", till.merchant.slug) if till else redirect_to_login("/")
     mine = access.memberships(request.user)
     return redirect("desk", mine[0].merchant.slug) if len(mine) == 1 else redirect("choose")
+
+
+@require_POST
+@login_required
+def end_viewing(request: HttpRequest) -> HttpResponse:
+    """An administrator stops looking at a merchant, and goes back to where it began."""
+    ended = viewing.end(request)
+    return redirect("admin:merchants_merchant_change", ended.merchant) if ended else redirect("start")
 
 
 def switcher(memberships: list[Member], *, current: Member | None) -> list[dict[str, object]]:

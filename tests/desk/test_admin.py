@@ -124,6 +124,12 @@ def test_nobody_signs_in_by_posting_to_the_administration(ada, administrator):
         assert ("_auth_user_id" in browser.session) == (browser is ada)
 
 
+def test_an_administrators_session_is_not_sent_along_from_another_site(ada, signed_in, alice):
+    assert ada.get("/admin/").cookies["tillside_session"]["samesite"] == "Strict"
+    assert ada.get("/account/").cookies["tillside_session"]["samesite"] == "Strict"
+    assert signed_in(alice).get("/").cookies["tillside_session"]["samesite"] == "Lax"
+
+
 def test_the_pages_by_which_djangos_own_admin_writes_are_not_there(ada, shop):
     for kind in site.kinds():
         base = list_of(kind)

@@ -2,20 +2,43 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from portal import formats
 from portal.connectors import PROVIDERS
+from portal.desk.administration.deeds import Deed
 from portal.desk.administration.rows import OF_MERCHANT, Fact, OfMerchant, Rows, link, when, yes_or_no
 from portal.desk.administration.site import site
 from portal.ledger import models as ledger
 from portal.mail.models import OutgoingMail
-from portal.merchants import connections
+from portal.merchants import connections, viewing
 from portal.merchants.models import AuditEntry, Connection, Invitation, Member, Merchant, Pin, Store, Till
 from portal.money import Money
+
+
+def _look(request: HttpRequest, row: Merchant, said: dict[str, Any]) -> tuple[str, str]:
+    viewing.begin(request, row, reason=said["reason"])
+    return gettext("The owners were told. Every page you open stands in their trail."), reverse("desk", args=[row.slug])
+
+
+LOOK = Deed(
+    slug="look",
+    label=_("Look at its pages"),
+    sentence=lambda row: (
+        gettext(
+            "For %(minutes)s minutes you see the pages of %(name)s as the role Read-only sees them, and change nothing."
+            " Its owners get a mail with your name and the reason."
+        )
+        % {"minutes": settings.VIEW_AS_SECONDS // 60, "name": row.name}
+    ),
+    do=_look,
+)
 
 
 class Merchants(Rows):
@@ -23,6 +46,7 @@ class Merchants(Rows):
     what = _("Whose cards run here. All else of a merchant is reached from its page.")
     in_rail = True
     ordering = ("name", "pk")
+    deeds = (LOOK,)
     search_help_text = _("The beginning of a name, or the name in the address")
     lists = (
         Fact(_("Name"), "name"),

@@ -5,15 +5,18 @@ sorted, filtered or searched by but what the model's admin names, so that no sec
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import Any, ClassVar
 
+from django.contrib import messages
 from django.contrib.admin import ModelAdmin, ShowFacets, SimpleListFilter
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
 from django.db import models
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
@@ -22,11 +25,12 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from portal import formats
+from portal.desk.administration.deeds import Deed, NotDone
 from portal.desk.administration.site import Site
-from portal.merchants import audit
+from portal.merchants import accounts, audit, tenancy
 from portal.merchants.models import Merchant
 
 PAGE = 50
@@ -132,6 +136,7 @@ class Rows(ModelAdmin):  # type: ignore[type-arg]  # no generic at run time
     title: ClassVar[str | Promise]
     what: ClassVar[str | Promise] = ""
     in_rail: ClassVar[bool] = False
+    deeds: ClassVar[tuple[Deed, ...]] = ()
     in_trail: ClassVar[str] = ""  # what a look through the list is called there; otherwise the model's plural
     lists: ClassVar[tuple[Fact, ...]] = ()  # in the list; the first leads to the row
     shows: ClassVar[tuple[Fact, ...]] = ()  # on a row's page
@@ -210,10 +215,14 @@ class Rows(ModelAdmin):  # type: ignore[type-arg]  # no generic at run time
 
     def get_urls(self) -> list[URLPattern]:
         name = f"{self.opts.app_label}_{self.opts.model_name}"
-        return [
+        pages = [
             path("", self.admin_site.admin_view(self.changelist_view), name=f"{name}_changelist"),
             path("<int:object_id>/", self.admin_site.admin_view(self.change_view), name=f"{name}_change"),
         ]
+        if self.deeds:
+            deed = self.admin_site.admin_view(self.deed_view)
+            pages.append(path("<int:object_id>/<slug:deed>/", deed, name=f"{name}_deed"))
+        return pages
 
     @classmethod
     def of(cls, site: Site, model: type[models.Model]) -> "Rows":
@@ -252,7 +261,39 @@ class Rows(ModelAdmin):  # type: ignore[type-arg]  # no generic at run time
             raise Http404
         self._note(request, [row], self.subject(row))
         more = {"admin": self, "title": self.name(row), "ways": self.ways(row), **(extra_context or {})}
+        more["deeds"] = [(deed.label, self.deed_url(row, deed)) for deed in self.deeds if deed.offered(row)]
         return super().change_view(request, str(object_id), form_url, more)
+
+    @method_decorator(require_http_methods(["GET", "HEAD", "POST"]))
+    def deed_view(self, request: HttpRequest, object_id: int, deed: str) -> HttpResponse:
+        """Do something about a row, once a reason is given and it is clear who does it."""
+        row = self.get_object(request, str(object_id))
+        chosen = next((each for each in self.deeds if each.slug == deed and row and each.offered(row)), None)
+        if row is None or chosen is None:
+            raise Http404
+        form = chosen.form(request.POST) if request.method == "POST" else chosen.form(initial=chosen.initial(row))
+        if request.method == "POST" and form.is_valid():
+            accounts.require_recent_proof(request)
+            try:
+                with self._its_merchant(row):
+                    said, place = chosen.do(request, row, form.cleaned_data)
+            except NotDone as why:
+                messages.error(request, str(why))
+                return redirect(page_url(row))
+            messages.success(request, said)
+            return redirect(place or page_url(row))
+        page = {"admin": self, "row_name": self.name(row), "title": chosen.label, "sentence": chosen.sentence(row)}
+        page |= {"form": form, "back_url": page_url(row), **self.admin_site.each_context(request)}
+        return TemplateResponse(request, "admin/deed.html", page, status=422 if form.errors else 200)
+
+    def _its_merchant(self, row: Any) -> AbstractContextManager[None]:
+        """The merchant whose rows a deed writes; a row of none leaves the context as it is."""
+        merchant = row.pk if isinstance(row, Merchant) else getattr(row, "merchant_id", None)
+        return tenancy.merchant(merchant) if merchant is not None else nullcontext()
+
+    def deed_url(self, row: Any, deed: Deed) -> str:
+        """The address of a deed."""
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_deed", args=[row.pk, deed.slug])
 
     def _cells(self, row: Any) -> list[tuple[str | Promise, Any]]:
         return [(each.short_description, each(row)) for each in self.lists]
