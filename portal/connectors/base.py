@@ -120,9 +120,10 @@ class Connector:
     # What the doctor must know of a provider, see doctor.examine.
     # Members of its JSON answers: one that has none of them is somebody else's.
     marks: ClassVar[frozenset[str]]
-    # Seconds by which clocks may differ before it is said; more is fatal only where a signature holds the time.
+    # Seconds by which our clock may be off before it is said, and before a signature with our time in it is refused;
+    # None where we sign no time.
     clock_limit: ClassVar[int] = 30
-    signs_time: ClassVar[bool] = False
+    clock_tolerance: ClassVar[int | None] = None
     # Where this provider needs other words for a failure than findings.WORDS.
     words: ClassVar[Mapping[Reason | Detail, Words]] = MappingProxyType({})
 

@@ -177,15 +177,19 @@ class _Examination:
 
     def _judge_clock(self) -> None:
         """The first step's second half: a provider was reached, and by whose clock."""
-        far = self._offset is not None and abs(self._offset) > self._provider.clock_limit
-        wrong = far and self._provider.signs_time
-        agree = findings.ANSWERS if self._offset is None else findings.CLOCKS_AGREE
-        words = findings.CLOCK_TOO_FAR if wrong else findings.CLOCKS_DIFFER if far else agree
+        off, tolerance = abs(self._offset or 0), self._provider.clock_tolerance
+        wrong = tolerance is not None and off > tolerance
+        if wrong:
+            words = findings.CLOCK_TOO_FAR
+        elif off > self._provider.clock_limit:
+            words = findings.CLOCKS_DIFFER
+        else:
+            words = findings.ANSWERS if self._offset is None else findings.CLOCKS_AGREE
         self._add(
             Finding(
                 step=Step.REACHABLE,
                 passed=not wrong,
-                sentence=self._say(words.sentence, seconds=abs(self._offset or 0)),
+                sentence=self._say(words.sentence, seconds=off),
                 fix=self._say(words.fix),
                 detail=Detail.CLOCK if wrong else None,
                 clock_offset=self._offset,

@@ -187,9 +187,8 @@ class Wire:
 
 
 def _name_detail(error: OSError) -> Detail:
-    # The resolver's own trouble is not the name's fault.
-    ours = isinstance(error, socket.gaierror) and error.errno in {socket.EAI_AGAIN, socket.EAI_FAIL, socket.EAI_SYSTEM}
-    return Detail.NAME_UNANSWERED if ours else Detail.NAME_UNKNOWN
+    unknown = isinstance(error, socket.gaierror) and error.errno in {socket.EAI_NONAME, socket.EAI_NODATA}
+    return Detail.NAME_UNKNOWN if unknown else Detail.NAME_UNANSWERED
 
 
 def _send_and_read(line: Line, request: HttpRequest, progress: Progress, left: float) -> None:

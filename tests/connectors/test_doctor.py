@@ -18,7 +18,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from portal.connectors import PROVIDERS, findings
-from portal.connectors.base import VERBS, Detail, Reason
+from portal.connectors.base import VERBS, BalanceRequest, Detail, Reason
 from portal.connectors.doctor import Finding, Step, capabilities, clock_offset, examine, words_for
 from portal.connectors.evidence import Exchange
 from portal.connectors.http import LARGEST_ANSWER, Wire
@@ -441,9 +441,9 @@ def test_credentials_of_the_other_environment_are_what_to_think_of_first(serve, 
 # ---- The connection --------------------------------------------------------------------------------------------
 
 
-def nowhere(error: int) -> Callable[[str, int], Any]:
+def nowhere(error: OSError) -> Callable[[str, int], Any]:
     def resolve(host: str, port: int) -> Any:
-        raise socket.gaierror(error, "told by a test")
+        raise error
 
     return resolve
 
@@ -455,8 +455,11 @@ def at(*found: str) -> Callable[[str, int], Any]:
 @pytest.mark.parametrize(
     ("resolve", "detail"),
     [
-        pytest.param(nowhere(socket.EAI_NONAME), Detail.NAME_UNKNOWN, id="a name nobody knows"),
-        pytest.param(nowhere(socket.EAI_AGAIN), Detail.NAME_UNANSWERED, id="no name service"),
+        pytest.param(
+            nowhere(socket.gaierror(socket.EAI_NONAME, "none")), Detail.NAME_UNKNOWN, id="a name nobody knows"
+        ),
+        pytest.param(nowhere(socket.gaierror(socket.EAI_AGAIN, "?")), Detail.NAME_UNANSWERED, id="no name service"),
+        pytest.param(nowhere(TimeoutError()), Detail.NAME_UNANSWERED, id="a slow name service"),
         pytest.param(at("255.255.255.255"), Detail.NO_ROUTE, id="no way there"),
     ],
 )
@@ -618,7 +621,7 @@ def test_a_clock_that_is_wrong_is_said_and_does_no_harm(practise, sandbox, slug)
 
 @pytest.mark.parametrize("ahead", [94, -94])
 def test_a_clock_that_is_wrong_is_fatal_where_the_time_is_signed(practise, monkeypatch, ahead):
-    monkeypatch.setattr(PayWizard, "signs_time", True)
+    monkeypatch.setattr(PayWizard, "clock_tolerance", 60)
     found = practise("paywizard", clock=lambda: datetime.now(UTC) + timedelta(seconds=ahead))
 
     assert steps(found) == [(REACHABLE, False)]
@@ -629,12 +632,56 @@ def test_a_clock_that_is_wrong_is_fatal_where_the_time_is_signed(practise, monke
 
 
 def test_a_wrong_clock_is_the_trouble_behind_a_refused_signature(practise, monkeypatch):
-    monkeypatch.setattr(PayWizard, "signs_time", True)
+    monkeypatch.setattr(PayWizard, "clock_tolerance", 60)
     found = practise(
         "paywizard", settings={"client_secret": "wrong"}, clock=lambda: datetime.now(UTC) - timedelta(hours=1)
     )
 
     assert [(each.step, each.detail) for each in found] == [(REACHABLE, Detail.CLOCK)]
+
+
+def test_a_clock_that_the_signature_still_allows_is_only_said(practise, monkeypatch):
+    monkeypatch.setattr(PayWizard, "clock_tolerance", 120)
+    found = practise("paywizard", clock=lambda: datetime.now(UTC) + timedelta(seconds=94))
+
+    assert steps(found) == [(step, True) for step in Step]
+    assert "differ by" in found[0].sentence
+
+
+def test_after_a_failed_step_nothing_more_is_asked(practise, sandbox, monkeypatch):
+    asked = BalanceRequest(number="0" * 15)
+
+    def in_two_calls(connector):
+        connector.balance(asked)
+        yield ACCEPTED
+        connector.balance(asked)
+        yield READS
+
+    monkeypatch.setattr(PayWizard, "check", in_two_calls)
+    monkeypatch.setattr(PayWizard, "clock_tolerance", 60)
+    calls: list[Exchange] = []
+
+    practise("paywizard", on_exchange=calls.append, clock=lambda: datetime.now(UTC) + timedelta(hours=1))
+    assert len(calls) == 1
+    practise("paywizard", on_exchange=calls.append)
+    assert len(calls) == 3
+
+
+def test_a_second_call_that_breaks_is_the_step_it_was_for(serve, visit, monkeypatch):
+    def in_two_calls(connector):
+        yield from list(PayWizard.check(connector))[:1]
+        list(PayWizard.check(connector))
+        yield READS
+
+    good = envelope(200, data=account())
+    server = serve(answering(good, response(b"<p>elsewhere</p>", status=302)))
+    connector = type("InTwoCalls", (PayWizard,), {"check": in_two_calls})
+    monkeypatch.setattr("portal.connectors.PROVIDERS", {"paywizard": connector})
+
+    found = visit("paywizard", server)
+
+    assert steps(found) == [(REACHABLE, True), (ACCEPTED, True), (READS, False)]
+    assert (found[-1].reason, found[-1].detail) == (Reason.REDIRECTED, None)
 
 
 def heard(date: str, *, waited: float = 0.0, **headers: str) -> Exchange:
