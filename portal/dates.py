@@ -10,6 +10,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from django import forms
+from django.http import QueryDict
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext
@@ -18,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from portal import formats
 
 ALL, BETWEEN = "", "between"
+NAMES = ("when", "since", "until")
 WHEN: dict[str, Promise] = {
     ALL: _("Any time"),
     "today": _("Today"),
@@ -140,6 +142,15 @@ def fields() -> dict[str, forms.Field]:
         "since": DayField(label=_("From")),
         "until": DayField(label=_("Until")),
     }
+
+
+def spelled_out(given: QueryDict) -> QueryDict:
+    """What an address says, with the word for days where it says days alone: so the form shows them."""
+    if given.get("when") or not (given.get("since") or given.get("until")):
+        return given
+    said = given.copy()
+    said["when"] = BETWEEN
+    return said
 
 
 def read(form: forms.Form, given: Mapping[str, Any]) -> Period:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
 
@@ -43,7 +43,7 @@ def at_home_in(country: str) -> Iterator[None]:
 # ---- Money and numbers --------------------------------------------------------------------------------------------
 def money(amount: Money) -> str:
     """€12.50; 12,50 €."""
-    return str(format_currency(Decimal(amount.decimal_text()), amount.currency, locale=_numbers()))
+    return _money(amount.minor, amount.currency, _numbers())
 
 
 def typed(amount: Money) -> str:
@@ -79,7 +79,7 @@ def group_sign() -> str:
 # ---- Days and times -----------------------------------------------------------------------------------------------
 def day(on: date) -> str:
     """20 November 2026. A moment is a day only in a zone: the merchant's."""
-    return str(format_date(_local(on), format="long", locale=_dates()))
+    return _long(_on(on), _dates())
 
 
 def weekday(on: date) -> str:
@@ -94,7 +94,7 @@ def day_of_year(on: date) -> str:
 
 def clock(at: datetime) -> str:
     """10:14."""
-    return str(format_time(timezone.localtime(at).time(), format="short", locale=_dates()))
+    return _short_time(timezone.localtime(at).time().replace(second=0, microsecond=0), _dates())
 
 
 def clock_exact(at: datetime) -> str:
@@ -106,14 +106,13 @@ def in_utc(at: datetime) -> str:
     """09:14:03 UTC, beside a local time, for whoever reads logs; with its day where that is another."""
     there = at.astimezone(UTC)
     if there.date() == timezone.localtime(at).date():
-        return f"{there:%H:%M:%S} UTC"
-    return f"{there:%Y-%m-%d %H:%M:%S} UTC"
+        return f"{there.time().isoformat('seconds')} UTC"
+    return f"{there.replace(tzinfo=None).isoformat(' ', 'seconds')} UTC"
 
 
 def exact(at: datetime) -> str:
     """20 November 2026, 10:14:03."""
-    pattern = str(get_datetime_format("medium", locale=_dates()))
-    return pattern.replace("{1}", day(at)).replace("{0}", clock_exact(at))
+    return _day_and_time(_dates()).replace("{1}", day(at)).replace("{0}", clock_exact(at))
 
 
 def moment(at: datetime, *, now: datetime | None = None) -> str:
@@ -122,9 +121,8 @@ def moment(at: datetime, *, now: datetime | None = None) -> str:
     if local.date() == today.date():
         return clock(at)
     if timedelta() <= today.date() - local.date() < timedelta(days=7):
-        return str(format_date(local, "EEE", locale=_dates()))
-    skeleton = "MMMd" if local.year == today.year else "yMMMd"
-    return str(format_skeleton(skeleton, local, locale=_dates()))
+        return _short_weekday(local.weekday(), _dates())
+    return _short_day("MMMd" if local.year == today.year else "yMMMd", local.date(), _dates())
 
 
 def age(since: timedelta) -> str:
@@ -177,6 +175,10 @@ def _local(on: date) -> date:
     return timezone.localtime(on) if isinstance(on, datetime) else on
 
 
+def _on(moment_or_day: date) -> date:
+    return timezone.localtime(moment_or_day).date() if isinstance(moment_or_day, datetime) else moment_or_day
+
+
 def _language() -> str:
     return translation.get_language() or settings.LANGUAGE_CODE
 
@@ -204,3 +206,34 @@ def _locale(language: str, country: str) -> Locale:
         except UnknownLocaleError:
             return general
     return general
+
+
+# ---- Kept, since a list writes the same days and amounts again and again ------------------------------------------
+@lru_cache(maxsize=4096)
+def _money(minor: int, currency: str, locale: Locale) -> str:
+    return str(format_currency(Decimal(Money(minor, currency).decimal_text()), currency, locale=locale))
+
+
+@lru_cache(maxsize=1024)
+def _long(day: date, locale: Locale) -> str:
+    return str(format_date(day, format="long", locale=locale))
+
+
+@lru_cache(maxsize=1024)
+def _short_day(skeleton: str, day: date, locale: Locale) -> str:
+    return str(format_skeleton(skeleton, day, locale=locale))
+
+
+@lru_cache(maxsize=256)
+def _short_weekday(number: int, locale: Locale) -> str:
+    return str(locale.days["format"]["abbreviated"][number])
+
+
+@lru_cache(maxsize=4096)
+def _short_time(at: time, locale: Locale) -> str:
+    return str(format_time(at, format="short", locale=locale))
+
+
+@lru_cache(maxsize=256)
+def _day_and_time(locale: Locale) -> str:
+    return str(get_datetime_format("medium", locale=locale))

@@ -23,7 +23,7 @@ from portal.desk import (
     trail,
 )
 from portal.desk.administration.pages import site as administration
-from portal.ledger import approval_pages, attention, limit_pages, pages, pause_pages, shift_pages, till
+from portal.ledger import approval_pages, attention, limit_pages, list_pages, pages, pause_pages, shift_pages, till
 from portal.ledger import views as ledger
 from portal.mail import caught
 from portal.mail import pages as mail
@@ -87,9 +87,11 @@ urlpatterns = [
     path("m/<slug:merchant>/practice/", founding_pages.practice, name="practice"),
     path("m/<slug:merchant>/scan/", scan.scan, name="scan"),
     path("m/<slug:merchant>/look-ups/<uuid:key>/", ledger.look_up, name="look_up"),
+    path("m/<slug:merchant>/cards/", list_pages.cards, name="cards"),
     path("m/<slug:merchant>/cards/<uuid:key>/", till.card, name="card"),
     path("m/<slug:merchant>/cards/<uuid:key>/ask-again/", till.ask_again, name="ask_again"),
     path("m/<slug:merchant>/cards/<uuid:key>/confirm/", till.confirm, name="confirm"),
+    path("m/<slug:merchant>/operations/", list_pages.operations, name="operations"),
     path("m/<slug:merchant>/operations/<uuid:key>/", pages.operation, name="operation"),
     path("m/<slug:merchant>/operations/<uuid:key>/withdraw/", pages.withdraw, name="withdraw"),
     path("m/<slug:merchant>/operations/<uuid:key>/receipt/", pages.receipt, name="receipt"),

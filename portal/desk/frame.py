@@ -82,6 +82,10 @@ _OF_CUSTOMERS = ("customer", "new_customer", "edit_customer", "customer_consent"
 
 # Pages that belong to a place in the rail without being it.
 _INSIDE = {
+    "card": "cards",
+    "confirm": "cards",
+    "operation": "operations",
+    "evidence": "operations",
     "attention_case": "attention",
     "approval": "attention",
     "limits": "settings",
@@ -108,6 +112,8 @@ _INSIDE = {
 def _rail(request: StaffRequest) -> list[dict[str, object]]:
     places = [
         ("desk", _("Desk"), Permission.SEE_DESK),
+        ("cards", _("Cards"), Permission.SEE_OPERATIONS),
+        ("operations", _("Operations"), Permission.SEE_OPERATIONS),
         ("attention", _("Attention"), Permission.SEE_OPERATIONS),
         ("customers", _("Customers"), Permission.SEE_CONSENTING_CUSTOMERS),
         ("settings", _("Settings"), Permission.SEE_SETTINGS),

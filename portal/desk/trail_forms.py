@@ -1,14 +1,15 @@
 """Which lines of the trail are wanted, as the address of the page says it."""
 
-from datetime import datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
 from django import forms
-from django.utils import timezone
+from django.http import QueryDict
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from portal import dates
+from portal.dates import Period
 from portal.desk.trail_words import GROUPS
 from portal.merchants.audit import Which
 from portal.merchants.models import Person
@@ -16,21 +17,8 @@ from portal.merchants.models import Person
 MACHINE = "tillside"
 
 
-class DayField(forms.DateField):
-    """A day as browsers send it."""
-
-    def __init__(self, *, label: Any) -> None:
-        super().__init__(
-            label=label,
-            required=False,
-            input_formats=["%Y-%m-%d"],
-            widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
-            error_messages={"invalid": _("Type a day such as 2026-11-20.")},
-        )
-
-
 class TrailForm(forms.Form):
-    """Person, kind, thing and days; all may be left open. Days are whole days in the merchant's zone."""
+    """Person, kind, thing and days; all may be left open."""
 
     who = forms.ChoiceField(
         label=_("Who"), required=False, error_messages={"invalid_choice": _("Nobody of that kind did anything here.")}
@@ -44,11 +32,11 @@ class TrailForm(forms.Form):
         max_length=200,
         help_text=_("A name or a reference, exactly as it stands in the list."),
     )
-    since = DayField(label=_("From"))
-    until = DayField(label=_("Until"))
 
-    def __init__(self, *args: Any, people: list[Person], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, given: QueryDict, *, people: list[Person]) -> None:
+        super().__init__(dates.spelled_out(given))
+        self.fields |= dates.fields()
+        self.period = Period()
         names = [(str(person.pk), person.name) for person in people]
         kinds = [(key, label) for key, (label, _verbs) in GROUPS.items()]
         self.fields["who"].choices = [("", gettext("Everybody")), *names, (MACHINE, gettext("Tillside"))]  # type: ignore[attr-defined]
@@ -56,31 +44,25 @@ class TrailForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
-        since, until = cleaned.get("since"), cleaned.get("until")
-        if since and until and until < since:
-            self.add_error("until", gettext("This is before the first day."))
+        self.period = dates.read(self, cleaned)
         return cleaned
 
     def which(self) -> Which:
         """What a valid form asks for."""
         given = self.cleaned_data
-        who, kind, until = given["who"], given["kind"], given["until"]
+        who, kind = given["who"], given["kind"]
         return Which(
             person=int(who) if who and who != MACHINE else None,
             machine=who == MACHINE,
             verbs=tuple(GROUPS[kind][1]) if kind else (),
             subjects=_spellings(given["about"]),
-            since=_midnight(given["since"]) if given["since"] else None,
-            until=_midnight(until + timedelta(days=1)) if until and until < until.max else None,
+            since=self.period.since,
+            until=self.period.until,
         )
 
     def narrowed(self) -> dict[str, str]:
         """What was asked for, without what was left open."""
         return {name: str(self.cleaned_data[name]) for name in self.fields if self.cleaned_data[name]}
-
-
-def _midnight(day: Any) -> datetime:
-    return timezone.make_aware(datetime.combine(day, time.min))
 
 
 def _spellings(about: str) -> tuple[str, ...]:

@@ -94,7 +94,7 @@ def a_thing(operation: Operation) -> str:
     return str(_A_THING[operation.verb]) % {"amount": amount(operation)}
 
 
-_TITLE: dict[str, Promise] = {
+TITLES: dict[str, Promise] = {
     "activate": _("Activation"),
     "top_up": _("Top-up"),
     "pay": _("Payment"),
@@ -107,7 +107,7 @@ _TITLE: dict[str, Promise] = {
 
 def title(operation: Operation) -> str:
     """Payment."""
-    return str(_TITLE[operation.verb])
+    return str(TITLES[operation.verb])
 
 
 # ---- A line in the card's list ------------------------------------------------------------------------------------

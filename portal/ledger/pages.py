@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from portal import formats
 from portal.connectors import PROVIDERS
-from portal.ledger import card_words, operation_words, operations, receipts
+from portal.ledger import card_words, list_pages, operation_words, operations, receipts
 from portal.ledger.models import IN_FLIGHT, Card, Exchange, Operation, OperationState
 from portal.merchants import audit, connections
 from portal.merchants.access import StaffRequest, member
@@ -139,6 +139,7 @@ def _page(request: StaffRequest, found: Operation) -> dict[str, object]:
         "desk_url": reverse("desk", args=[slug]),
         "original_url": reverse("operation", args=[slug, found.original.key]) if found.original else "",
         "follow_ups": _follow_ups(request, found),
+        "list_url": list_pages.way_back(request, "operations", slug),
     }
     if found.card is not None and may(request.member.role, Permission.LOOK_UP_CARDS):
         page["card_url"] = reverse("card", args=[slug, found.card.key])

@@ -30,6 +30,7 @@ from portal.ledger import (
     balances,
     card_words,
     limits,
+    list_pages,
     operation_words,
     operations,
     pages,
@@ -223,6 +224,7 @@ def _page(
         **action,
         **_reading(request, found),
         "movements": _movements(request, found),
+        "list_url": list_pages.way_back(request, "cards", request.merchant.slug),
         "time_zone": request.merchant.time_zone,
         "sandbox_shown": found.connection.environment == "sandbox",
     }
