@@ -37,7 +37,19 @@ from portal.ledger.models import (
 )
 from portal.mail.models import OutgoingMail
 from portal.merchants import audit, connections, invitations, pauses, tills
-from portal.merchants.models import AuditEntry, Connection, Invitation, Member, Merchant, Pause, Person, Store, Till
+from portal.merchants.models import (
+    AuditEntry,
+    Connection,
+    HostApproval,
+    Invitation,
+    Member,
+    Merchant,
+    Pause,
+    Person,
+    Store,
+    Till,
+    host_writer,
+)
 from portal.merchants.roles import Permission, Role
 from portal.money import Money
 
@@ -160,6 +172,20 @@ class Shop:
             reused=False,
             **texts,
         )
+
+    @cached_property
+    def host(self) -> HostApproval:
+        """Where the merchant wants a provider to be called, and an administrator has not said yet."""
+        host_writer._open.set(True)
+        try:
+            return HostApproval.objects.create(
+                merchant=self.merchant,
+                provider="paywizard",
+                origin=f"https://{self.merchant.slug}.example",
+                asked_by=self.owner.person,
+            )
+        finally:
+            host_writer._open.set(False)
 
     @cached_property
     def line(self) -> AuditEntry:
@@ -310,6 +336,7 @@ ROWS: dict[type[Model], Sample] = {
     Connection: lambda shop: shop.connection,
     OutgoingMail: lambda shop: shop.mail,
     AuditEntry: lambda shop: shop.line,
+    HostApproval: lambda shop: shop.host,
     Store: lambda shop: shop.till.store,
     Member: lambda shop: shop.owner,
     Invitation: lambda shop: shop.invitation,
@@ -328,7 +355,8 @@ def _number(row: Sample) -> Sample:
 def _deed(row: Sample, deeds: tuple[Deed, ...]) -> Sample:
     def sample(shop: Shop) -> dict[str, object]:
         found: Any = row(shop)
-        return {"object_id": found.pk, "deed": next(deed.slug for deed in deeds if deed.offered(found))}
+        offered = [deed.slug for deed in deeds if deed.offered(found)]
+        return {"object_id": found.pk, "deed": offered[0] if offered else "nothing"}
 
     return sample
 

@@ -116,6 +116,13 @@ GROUPS: dict[str, tuple[Promise, dict[str, Promise]]] = {
         _("Administrators"),
         {
             "administrator looked": _("Looked at this as an administrator"),
+            "administrator made": _("Made somebody an administrator"),
+            "administrator removed": _("Made somebody an administrator no longer"),
+            "sessions ended": _("Ended all sessions of somebody"),
+            "tries allowed": _("Let somebody try to sign in again at once"),
+            "PIN unlocked": _("Unlocked a PIN"),
+            "operation handed over": _("Handed an operation to the merchant"),
+            "operation looked at again": _("Had an operation looked at again"),
             "view as begun": _("Began to look at all pages as an administrator"),
             "page viewed": _("Opened this page as an administrator"),
             "change by onlooker refused": _("Tried to change something while only looking"),

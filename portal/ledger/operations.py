@@ -22,16 +22,17 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import connection as database
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
+from django.http import HttpRequest
 
 from portal.connectors import PROVIDERS
 from portal.connectors.base import Declined, Failure, Misconfigured, Reading, Reason, Receipt, Unclear, Unreachable
 from portal.ledger import calls, cards, clock, limits, wake
 from portal.ledger.calls import Caller, Levels
 from portal.ledger.models import Approval, Card, Exchange, Operation, OperationState, operation_writer
-from portal.merchants import access, audit, connections, pauses, tenancy, vault
-from portal.merchants.models import Connection, Member, Till
+from portal.merchants import access, audit, connections, pauses, standing, tenancy, vault
+from portal.merchants.models import Connection, Member, Person, Till
 from portal.merchants.roles import Permission
 from portal.money import Money, Points
 
@@ -608,6 +609,47 @@ def sweep() -> bool:
         unsent.update(**lost, state=OperationState.WAITING, next_attempt_at=Now() + timedelta(seconds=UNSENT_PAUSES[0]))
         due = Q(next_attempt_at=None) | Q(next_attempt_at__lte=Now())
         return Operation.objects.filter(due, state=OperationState.WAITING).exists()
+
+
+# ---- An administrator helps ----------------------------------------------------------------------------------
+@operation_writer.writes
+def hand_over(operation: Operation, *, by: Person, reason: str, request: HttpRequest | None = None) -> None:
+    """Stop looking what became of it, and let the merchant's people say. Nothing is decided by this.
+
+    Raises CannotAsk: `not_checking`, also while the quiet period lasts, in which the provider may still be at work;
+    PermissionDenied for whoever is no administrator any more.
+    """
+    with transaction.atomic(durable=True):
+        standing.still_administers(by)
+        if not _quietly_checking(operation).update(state=OperationState.NEEDS_PERSON, next_attempt_at=None):
+            raise CannotAsk("not_checking")
+        _helped("operation handed over", operation, by, reason, request)
+
+
+@operation_writer.writes
+def look_again(operation: Operation, *, by: Person, reason: str, request: HttpRequest | None = None) -> None:
+    """Look now what became of it, rather than at the next time. Nothing is sent again. Raises as `hand_over` does."""
+    with transaction.atomic(durable=True):
+        standing.still_administers(by)
+        if not _quietly_checking(operation).update(next_attempt_at=Now()):
+            raise CannotAsk("not_checking")
+        _helped("operation looked at again", operation, by, reason, request)
+
+
+def is_quietly_checking(operation: Operation) -> bool:
+    """Whether it is being looked at and the quiet period is over."""
+    return _quietly_checking(operation).exists()
+
+
+def _quietly_checking(operation: Operation) -> QuerySet[Operation]:
+    quiet = timedelta(seconds=settings.OPERATION_LEASE_SECONDS + settings.QUIET_SECONDS)
+    rows = Operation.objects.filter(pk=operation.pk, merchant=operation.merchant_id, state=OperationState.CHECKING)
+    return rows.filter(Q(checks__gt=0) | Q(begun_at__lt=Now() - quiet))
+
+
+def _helped(verb: str, operation: Operation, by: Person, reason: str, request: HttpRequest | None) -> None:
+    merchant = operation.merchant
+    audit.record(verb, operation.reference, merchant=merchant, person=by, request=request, reason=reason)
 
 
 # ---- A person decides -----------------------------------------------------------------------------------------

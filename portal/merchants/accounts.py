@@ -17,11 +17,12 @@ from allauth.core.internal import ratelimit
 from django import forms
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from portal.merchants import second_factor, sessions
+from portal.merchants import audit, second_factor, sessions, standing
 from portal.merchants.fields import NameField
 from portal.merchants.models import Person
 from portal.middleware import client_address
@@ -138,6 +139,21 @@ class SignUpForm(SignupForm):  # type: ignore[misc]  # allauth has no types
 def confirm_address(person: Person) -> None:
     """Take the person's address as confirmed without a code: for people whom we make ourselves."""
     EmailAddress.objects.update_or_create(user=person, email=person.email, defaults={"verified": True, "primary": True})
+
+
+def allow_tries(person: Person, *, by: Person, reason: str, request: HttpRequest) -> None:
+    """An administrator forgets the wrong passwords tried at somebody's account, so that they need not wait. Raises
+    PermissionDenied for whoever is no administrator any more."""
+    with transaction.atomic():
+        standing.still_administers(by)
+        adapter = Adapter()
+        ratelimit.clear(
+            request,
+            app="allauth.account",
+            action="login_failed",
+            key=adapter._get_login_attempts_cache_key(request, email=person.email),
+        )
+        audit.record("tries allowed", person.name, merchant=None, person=by, request=request, reason=reason)
 
 
 def proved_lately(request: HttpRequest) -> bool:

@@ -18,7 +18,6 @@ from enum import StrEnum
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import PermissionDenied
 from django.core.mail import send_mail
 from django.db import transaction
 from django.db.models.functions import Now
@@ -212,8 +211,7 @@ def _decide(
     verb: str,
 ) -> None:
     with tenancy.merchant(approval.merchant_id), transaction.atomic(durable=True):
-        if not Person.objects.select_for_update(no_key=True).filter(pk=by.pk, is_active=True, is_staff=True).exists():
-            raise PermissionDenied
+        standing.still_administers(by)
         if not _move(approval, before, after, by, one_line(note)[:TEXT_LENGTH]):
             raise DecidedAlready
         approval.refresh_from_db()

@@ -7,6 +7,7 @@ address counts as verified; what else it takes to accept is being signed in as t
 import secrets
 import uuid
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.core.mail import send_mail
@@ -76,7 +77,7 @@ def invite(actor: Member, *, email: str, role: str, request: HttpRequest | None 
         earlier = _pending(actor.merchant_id).filter(email=email).first()
         if earlier is not None and not is_over(earlier):
             raise AlreadyInvited
-        return _send(actor, email=email, role=role, earlier=earlier, request=request)
+        return _send(actor.merchant, actor.person, email=email, role=role, earlier=earlier, request=request)
 
 
 @invitation_writer.writes
@@ -88,7 +89,20 @@ def resend(actor: Member, key: uuid.UUID, *, request: HttpRequest | None = None)
     with transaction.atomic(durable=True):
         mine = _hold(actor)
         earlier = _find(actor, key, mine)
-        return _send(actor, email=earlier.email, role=earlier.role, earlier=earlier, request=request)
+        return _send_anew(earlier, by=actor.person, inviting=actor.person, request=request)
+
+
+@invitation_writer.writes
+def resend_for(invitation: Invitation, *, by: Person, reason: str, request: HttpRequest | None = None) -> Invitation:
+    """An administrator sends it anew, in the name of whoever invited. Raises NotOpen, TooMany; PermissionDenied for
+    whoever is no administrator any more."""
+    with transaction.atomic(durable=True):
+        standing.hold_people(invitation.merchant_id)
+        standing.still_administers(by)
+        earlier = Invitation.objects.select_related("merchant", "invited_by").get(pk=invitation.pk)
+        if earlier.state != InvitationState.PENDING:
+            raise NotOpen
+        return _send_anew(earlier, by=by, inviting=earlier.invited_by, request=request, reason=reason)
 
 
 @invitation_writer.writes
@@ -196,26 +210,42 @@ def _pending(merchant_id: int) -> QuerySet[Invitation]:
     return Invitation.objects.filter(merchant=merchant_id, state=InvitationState.PENDING)
 
 
-def _send(
-    actor: Member, *, email: str, role: str, earlier: Invitation | None, request: HttpRequest | None
+def _send_anew(
+    earlier: Invitation, *, by: Person, inviting: Person, request: HttpRequest | None, **detail: Any
 ) -> Invitation:
-    _count(actor.merchant, email)
+    merchant, email, role = earlier.merchant, earlier.email, earlier.role
+    return _send(merchant, inviting, email=email, role=role, earlier=earlier, request=request, by=by, **detail)
+
+
+def _send(
+    merchant: Merchant,
+    inviting: Person,
+    *,
+    email: str,
+    role: str,
+    earlier: Invitation | None,
+    request: HttpRequest | None,
+    by: Person | None = None,
+    **detail: Any,
+) -> Invitation:
+    _count(merchant, email)
     if earlier is not None:
         _end(earlier, InvitationState.REPLACED)
     token = secrets.token_urlsafe(32)
     invitation = Invitation.objects.create(
-        merchant=actor.merchant,
+        merchant=merchant,
         email=email,
         role=role,
         token_hash=vault.token_hash("invitation", token),
-        invited_by=actor.person,
+        invited_by=inviting,
         expires_at=timezone.now() + timedelta(days=settings.INVITATION_DAYS),
     )
     _note(
         "person invited" if earlier is None else "invitation sent anew",
         invitation,
-        person=actor.person,
+        person=by or inviting,
         request=request,
+        **detail,
     )
     _mail(invitation, token)
     return invitation
@@ -277,7 +307,9 @@ def _end(invitation: Invitation, state: InvitationState, *, accepted_by: Person 
     invitation.save(update_fields=["state", "ended_at", "accepted_by"])
 
 
-def _note(verb: str, invitation: Invitation, *, person: Person | None, request: HttpRequest | None) -> None:
+def _note(
+    verb: str, invitation: Invitation, *, person: Person | None, request: HttpRequest | None, **detail: Any
+) -> None:
     audit.record(
         verb,
         invitation.email,
@@ -285,4 +317,5 @@ def _note(verb: str, invitation: Invitation, *, person: Person | None, request: 
         person=person,
         request=request,
         role=invitation.role,
+        **detail,
     )

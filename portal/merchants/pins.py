@@ -16,9 +16,9 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from portal.merchants import audit, vault
-from portal.merchants.models import Member, Pin, pin_writer
+from portal.merchants.models import Member, Person, Pin, pin_writer
 from portal.merchants.roles import Permission, may
-from portal.merchants.standing import still_may
+from portal.merchants.standing import still_administers, still_may
 
 DIGITS = re.compile(r"[0-9]{4,8}", re.ASCII)
 # How long after so many wrong tries the next one has to wait, in seconds; after DEAD_AFTER only the password helps.
@@ -116,6 +116,20 @@ def check(merchant_id: int, who: uuid.UUID, digits: str, *, refused: str = "") -
         pin.dead_at = now
     pin.save()
     return None, "dead now" if pin.dead_at else "wrong"
+
+
+@pin_writer.writes
+def forget_wrong_tries(member: Member, *, by: Person, reason: str, request: HttpRequest) -> bool:
+    """An administrator lets a PIN work again that wrong tries have stopped; it stays the same PIN. False where nothing
+    stopped it. Raises PermissionDenied for whoever is no administrator any more."""
+    with transaction.atomic():
+        still_administers(by)
+        stopped = Pin.objects.filter(merchant=member.merchant_id, member=member, failures__gt=0)
+        changed = stopped.update(failures=0, blocked_until=None, dead_at=None)
+        if changed:
+            name = member.person.name
+            audit.record("PIN unlocked", name, merchant=member.merchant, person=by, request=request, reason=reason)
+    return bool(changed)
 
 
 def _hash(pin: Pin, digits: str) -> str:

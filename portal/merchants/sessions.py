@@ -11,12 +11,13 @@ from typing import Any, cast
 
 from django.conf import settings
 from django.contrib.auth import logout, update_session_auth_hash
+from django.db import transaction
 from django.db.models import F, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from portal.connectors.redaction import clean
-from portal.merchants import audit
+from portal.merchants import audit, standing
 from portal.merchants.models import BrowserSession, Person
 from portal.middleware import client_address
 
@@ -112,6 +113,15 @@ def end_all(person: Person) -> None:
 def end_this(request: HttpRequest) -> None:
     """Call before signing out: the row goes with the session."""
     BrowserSession.objects.filter(pk=current_id(request)).delete()
+
+
+def end_all_of(person: Person, *, by: Person, reason: str, request: HttpRequest) -> None:
+    """An administrator ends every session of somebody: a lost telephone, a browser left open. Raises PermissionDenied
+    for whoever is no administrator any more."""
+    with transaction.atomic():
+        standing.still_administers(by)
+        end_all(person)
+        audit.record("sessions ended", person.name, merchant=None, person=by, request=request, reason=reason)
 
 
 def _count_up(person: Person) -> None:

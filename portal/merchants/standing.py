@@ -2,7 +2,7 @@
 
 from django.core.exceptions import PermissionDenied
 
-from portal.merchants.models import Member, Merchant
+from portal.merchants.models import Member, Merchant, Person
 from portal.merchants.roles import Permission, may, who_can
 
 
@@ -21,6 +21,14 @@ def still_may(member: Member, permission: Permission) -> str:
     if role is None or not may(role, permission) or not may(member.role, permission):
         raise PermissionDenied(who_can(permission))
     return role
+
+
+def still_administers(person: Person) -> None:
+    """Call inside the transaction in which an administrator writes: raise PermissionDenied if they are none any more.
+    Their row is held until the end of the transaction."""
+    rows = Person.objects.select_for_update(no_key=True).filter(pk=person.pk, is_active=True, is_staff=True)
+    if not rows.exists():
+        raise PermissionDenied
 
 
 def hold_people(merchant_id: int) -> None:

@@ -2,18 +2,21 @@
 
 import json
 import uuid
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 from django.contrib.admin import SimpleListFilter
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from portal.desk.administration.deeds import Deed, NotDone
 from portal.desk.administration.rows import OF_MERCHANT, Fact, OfMerchant, Rows, link, when
 from portal.desk.administration.site import site
-from portal.ledger import approval_words, card_words, operation_words, words
+from portal.ledger import approval_words, card_words, operation_words, operations, words
 from portal.ledger.models import Approval, Card, Exchange, Inquiry, Operation, OperationState
-from portal.merchants.models import Merchant
+from portal.merchants.models import Merchant, Person
 
 # The states that somebody looks for. Each has an index of its own; an end is looked for by merchant or reference.
 OPEN_STATES = (OperationState.NEEDS_PERSON, OperationState.CHECKING, OperationState.RUNNING, OperationState.WAITING)
@@ -62,12 +65,53 @@ class OfOperation(SimpleListFilter):
         return queryset.filter(merchant=operation.merchant_id, operation=operation) if operation else queryset.none()
 
 
+def _hand_over(request: HttpRequest, row: Operation, said: dict[str, Any]) -> tuple[str, str]:
+    _help(operations.hand_over, request, row, said)
+    return gettext("It stands in the merchant’s queue now."), ""
+
+
+def _look_again(request: HttpRequest, row: Operation, said: dict[str, Any]) -> tuple[str, str]:
+    _help(operations.look_again, request, row, said)
+    return gettext("A worker looks within seconds."), ""
+
+
+def _help(service: Callable[..., None], request: HttpRequest, row: Operation, said: dict[str, Any]) -> None:
+    try:
+        service(row, by=cast(Person, request.user), reason=said["reason"], request=request)
+    except operations.CannotAsk:
+        raise NotDone(gettext("It is not being looked at any more, or not long enough. Nothing was changed.")) from None
+
+
+DEEDS = (
+    Deed(
+        slug="look-again",
+        label=_("Check now"),
+        sentence=lambda row: gettext(
+            "A worker looks what became of it, rather than at the next time. Nothing is sent again."
+        ),
+        do=_look_again,
+        offered=operations.is_quietly_checking,
+    ),
+    Deed(
+        slug="hand-over",
+        label=_("Hand to the merchant"),
+        sentence=lambda row: gettext(
+            "Nobody looks any more what became of it: the merchant’s people say so, with the evidence there is. This"
+            " decides nothing."
+        ),
+        do=_hand_over,
+        offered=operations.is_quietly_checking,
+    ),
+)
+
+
 class Operations(Rows):
     title = _("Operations")
     what = _("Everything asked of a provider that moves value. Nobody edits it; what became of it is decided.")
     in_rail = True
     related = ("merchant", "connection", "card", "asked_by", "original", "decided_by", "seconded_by", "till")
     list_filter = (InState, OfMerchant)
+    deeds = DEEDS
     search_help_text = _("Our whole reference, or the provider’s")
     lists = (
         Fact(_("Operation"), operation_words.thing),

@@ -1,6 +1,7 @@
 """Merchants and what belongs to them: stores, members, invitations, connections, tills."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 from django.conf import settings
 from django.db.models import Q, QuerySet
@@ -12,13 +13,28 @@ from django.utils.translation import gettext_lazy as _
 
 from portal import formats
 from portal.connectors import PROVIDERS
-from portal.desk.administration.deeds import Deed
-from portal.desk.administration.rows import OF_MERCHANT, Fact, OfMerchant, Rows, link, when, yes_or_no
+from portal.desk.administration.deeds import Deed, NotDone
+from portal.desk.administration.rows import OF_MERCHANT, Fact, OfMerchant, Rows, link, page_url, when, yes_or_no
 from portal.desk.administration.site import site
 from portal.ledger import models as ledger
+from portal.ledger.operation_words import name_of
 from portal.mail.models import OutgoingMail
-from portal.merchants import connections, viewing
-from portal.merchants.models import AuditEntry, Connection, Invitation, Member, Merchant, Pin, Store, Till
+from portal.merchants import connections, hosts, invitations, pins, viewing
+from portal.merchants.credentials import Note
+from portal.merchants.models import (
+    AuditEntry,
+    Connection,
+    HostApproval,
+    HostState,
+    Invitation,
+    InvitationState,
+    Member,
+    Merchant,
+    Person,
+    Pin,
+    Store,
+    Till,
+)
 from portal.money import Money
 
 
@@ -39,6 +55,9 @@ LOOK = Deed(
     ),
     do=_look,
 )
+
+
+LEDGER = (ledger.Operation, ledger.Card, ledger.Approval, ledger.Inquiry)
 
 
 class Merchants(Rows):
@@ -71,10 +90,20 @@ class Merchants(Rows):
         return [row.pk]
 
     def ways(self, row: Merchant) -> list[tuple[str, str]]:
-        kinds = (Store, Member, Invitation, Connection, Till, ledger.Operation, ledger.Card, ledger.Approval)
+        kinds = (
+            Store,
+            Member,
+            Invitation,
+            Connection,
+            HostApproval,
+            Till,
+            ledger.Operation,
+            ledger.Card,
+            ledger.Approval,
+        )
         return [
             (str(admin.title), admin.list_url(row))
-            for admin in (Rows.of(site, kind) for kind in (*kinds, ledger.Inquiry, OutgoingMail, AuditEntry))
+            for admin in (Rows.of(site, kind) for kind in (*kinds, *LEDGER, OutgoingMail, AuditEntry))
         ]
 
 
@@ -91,7 +120,25 @@ class Stores(Rows):
     shows = lists
 
 
+def _unlock_pin(request: HttpRequest, row: Member, said: dict[str, Any]) -> tuple[str, str]:
+    if not pins.forget_wrong_tries(row, by=cast(Person, request.user), reason=said["reason"], request=request):
+        raise NotDone(gettext("Nothing stops this PIN."))
+    return gettext("The PIN of %(name)s works again.") % {"name": row.person.name}, ""
+
+
+UNLOCK_PIN = Deed(
+    slug="unlock-pin",
+    label=_("Unlock the PIN"),
+    sentence=lambda row: (
+        gettext("Wrong tries at the PIN of %(name)s are forgotten. It stays the same PIN.") % {"name": row.person.name}
+    ),
+    do=_unlock_pin,
+    offered=lambda row: Pin.objects.filter(merchant=row.merchant_id, member=row, failures__gt=0).exists(),
+)
+
+
 class Members(Rows):
+    deeds = (UNLOCK_PIN,)
     title = _("Members")
     what = _("Who works at which merchant, and as what.")
     related = ("merchant", "person")
@@ -121,7 +168,30 @@ def pin_words(row: Member) -> str:
     return gettext("chosen on %(day)s") % {"day": formats.day(pin.set_at)}
 
 
+def _resend(request: HttpRequest, row: Invitation, said: dict[str, Any]) -> tuple[str, str]:
+    try:
+        sent = invitations.resend_for(row, by=cast(Person, request.user), reason=said["reason"], request=request)
+    except invitations.NotOpen:
+        raise NotDone(gettext("This invitation has ended meanwhile. Nothing was sent.")) from None
+    except invitations.TooMany:
+        raise NotDone(gettext("As many invitations as a day allows were sent. Nothing was sent.")) from None
+    return gettext("The invitation is sent again."), page_url(sent)
+
+
+RESEND = Deed(
+    slug="resend",
+    label=_("Send it again"),
+    sentence=lambda row: (
+        gettext("%(email)s gets another link, in the name of %(name)s. The link sent before is dead from then on.")
+        % {"email": row.email, "name": row.invited_by.name}
+    ),
+    do=_resend,
+    offered=lambda row: row.state == InvitationState.PENDING,
+)
+
+
 class Invitations(Rows):
+    deeds = (RESEND,)
     title = _("Invitations")
     what = _("Who was invited, by whom, and what became of it.")
     related = ("merchant", "invited_by")
@@ -155,12 +225,14 @@ class Connections(Rows):
         OF_MERCHANT,
         Fact(_("Provider"), "provider", lambda slug: PROVIDERS[slug].name if slug in PROVIDERS else slug),
         Fact(_("Environment"), "get_environment_display"),
-        Fact(_("State"), lambda row: connection_words(row)),
+        Fact(_("State"), lambda row: connections.state_words(row)[1]),
     )
     shows = (
         *lists,
         Fact(_("Settings"), "options", lambda options: ", ".join(f"{key}: {value}" for key, value in options.items())),
         Fact(_("Secrets"), lambda row: gettext("Sealed. Only a worker can open them, and nobody can read them here.")),
+        Fact(_("When they were set"), lambda row: secrets_words(row)),
+        when(_("Last used"), "used_at"),
         Fact(_("Operations at once, at most"), "concurrency"),
         Fact(_("Operations a second, at most"), "per_second"),
         Fact(_("Only this desk moves its cards"), "only_this_desk", yes_or_no),
@@ -168,15 +240,96 @@ class Connections(Rows):
     )
 
 
-def connection_words(row: Connection) -> str:
-    """Whether the provider is asked, and if not, why."""
-    if row.paused_at:
-        since, why = formats.exact(row.paused_at), connections.pause_words(row)
-        return gettext("Paused since %(since)s: %(why)s") % {"since": since, "why": why}
-    if row.held_until and row.held_until > timezone.now():
-        until = formats.clock_exact(row.held_until)
-        return gettext("Waiting until %(until)s, as the provider asked") % {"until": until}
-    return gettext("Ready")
+def secrets_words(row: Connection) -> str:
+    """When each secret was set, and by whom. No more of it."""
+    notes = {name: Note.read(kept) for name, kept in row.secret_notes.items()}
+    people = Person.objects.in_bulk({note.set_by for note in notes.values() if note.set_by is not None})
+    return "\n".join(
+        gettext("%(secret)s: set on %(day)s by %(name)s")
+        % {"secret": name, "day": formats.day(note.set_at), "name": name_of(people.get(note.set_by or 0))}
+        for name, note in notes.items()
+    )
+
+
+def _approve(request: HttpRequest, row: HostApproval, said: dict[str, Any]) -> tuple[str, str]:
+    _decide(hosts.decide, request, row, said, approve=True)
+    return gettext("%(host)s may be called for %(name)s.") % {"host": row.origin, "name": row.merchant.name}, ""
+
+
+def _refuse(request: HttpRequest, row: HostApproval, said: dict[str, Any]) -> tuple[str, str]:
+    _decide(hosts.decide, request, row, said, approve=False)
+    return gettext("The owners are told that it is refused."), ""
+
+
+def _revoke(request: HttpRequest, row: HostApproval, said: dict[str, Any]) -> tuple[str, str]:
+    _decide(hosts.revoke, request, row, said)
+    return gettext("%(host)s may not be called any more.") % {"host": row.origin}, ""
+
+
+def _decide(
+    service: Callable[..., None], request: HttpRequest, row: HostApproval, said: dict[str, Any], **how: bool
+) -> None:
+    try:
+        service(row, by=cast(Person, request.user), note=said["reason"], request=request, **how)
+    except hosts.DecidedAlready:
+        raise NotDone(gettext("Somebody else has decided this meanwhile. Nothing was changed by you.")) from None
+
+
+HOST_DEEDS = (
+    Deed(
+        slug="approve",
+        label=_("Approve"),
+        sentence=lambda row: (
+            gettext("Workers then call %(host)s with the secrets of %(name)s. Be sure whose it is.")
+            % {"host": row.origin, "name": row.merchant.name}
+        ),
+        do=_approve,
+        offered=lambda row: row.state == HostState.WAITING,
+    ),
+    Deed(
+        slug="refuse",
+        label=_("Refuse"),
+        sentence=lambda row: (
+            gettext("%(host)s is not called for %(name)s. They can ask again.")
+            % {"host": row.origin, "name": row.merchant.name}
+        ),
+        do=_refuse,
+        offered=lambda row: row.state == HostState.WAITING,
+    ),
+    Deed(
+        slug="revoke",
+        label=_("Take the approval back"),
+        sentence=lambda row: (
+            gettext("The next call to %(host)s for %(name)s is refused, and the connection pauses.")
+            % {"host": row.origin, "name": row.merchant.name}
+        ),
+        do=_revoke,
+        offered=lambda row: row.state == HostState.APPROVED,
+    ),
+)
+
+
+class Hosts(Rows):
+    title = _("Hosts")
+    what = _("Where merchants want their providers to be called, other than at the provider’s own addresses.")
+    related = ("merchant", "asked_by", "decided_by")
+    list_filter = (OfMerchant,)
+    deeds = HOST_DEEDS
+    lists = (
+        Fact(_("Address"), "origin"),
+        Fact(_("State"), "get_state_display"),
+        OF_MERCHANT,
+        Fact(_("Provider"), "provider", lambda slug: PROVIDERS[slug].name if slug in PROVIDERS else slug),
+        when(_("Asked"), "asked_at"),
+    )
+    shows = (
+        *lists,
+        Fact(_("Reason"), "reason"),
+        Fact(_("Asked by"), "asked_by", link),
+        Fact(_("Decided by"), "decided_by", link),
+        when(_("Decided"), "decided_at"),
+        Fact(_("What was said about it"), "note"),
+    )
 
 
 class Tills(Rows):

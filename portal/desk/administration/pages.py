@@ -5,13 +5,24 @@ from portal.desk.administration.rows import Rows
 from portal.desk.administration.site import site as site
 from portal.ledger.models import Approval, Card, Exchange, Inquiry, Operation
 from portal.mail.models import OutgoingMail
-from portal.merchants.models import AuditEntry, Connection, Invitation, Member, Merchant, Person, Store, Till
+from portal.merchants.models import (
+    AuditEntry,
+    Connection,
+    HostApproval,
+    Invitation,
+    Member,
+    Merchant,
+    Person,
+    Store,
+    Till,
+)
 
 KINDS: dict[type, type[Rows]] = {
     Merchant: merchants.Merchants,
     Person: people.People,
     Operation: ledger.Operations,
     Connection: merchants.Connections,
+    HostApproval: merchants.Hosts,
     OutgoingMail: mails.Mails,
     AuditEntry: trail.Trail,
     Store: merchants.Stores,

@@ -1,23 +1,64 @@
 """People who sign in: where they work, where they are signed in, and how they prove who they are."""
 
-from typing import Any
+from typing import Any, cast
 
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from portal import formats
+from portal.desk.administration.deeds import Deed
 from portal.desk.administration.rows import Fact, Rows, link, when, yes_or_no
-from portal.merchants import second_factor, sessions
+from portal.merchants import accounts, second_factor, sessions
 from portal.merchants.models import Member, Person
+
+
+def _end_sessions(request: HttpRequest, row: Person, said: dict[str, Any]) -> tuple[str, str]:
+    sessions.end_all_of(row, by=cast(Person, request.user), reason=said["reason"], request=request)
+    return gettext("%(name)s is signed in nowhere any more.") % {"name": row.name}, ""
+
+
+def _allow_tries(request: HttpRequest, row: Person, said: dict[str, Any]) -> tuple[str, str]:
+    accounts.allow_tries(row, by=cast(Person, request.user), reason=said["reason"], request=request)
+    return gettext("%(name)s can try to sign in again at once.") % {"name": row.name}, ""
+
+
+DEEDS = (
+    Deed(
+        slug="end-sessions",
+        label=_("End all sessions"),
+        sentence=lambda row: (
+            gettext(
+                "Wherever %(name)s is signed in, the next page asks to sign in. What was typed there and not sent is"
+                " lost."
+            )
+            % {"name": row.name}
+        ),
+        do=_end_sessions,
+    ),
+    Deed(
+        slug="allow-tries",
+        label=_("Let them try again"),
+        sentence=lambda row: (
+            gettext(
+                "Wrong passwords tried at the account of %(name)s are forgotten, so that nobody has to wait. The"
+                " password stays what it is."
+            )
+            % {"name": row.name}
+        ),
+        do=_allow_tries,
+    ),
+)
 
 
 class People(Rows):
     title = _("People")
     what = _("Everybody who signs in. Passwords and second factors are known to nobody but them.")
     in_rail = True
+    deeds = DEEDS
     search_help_text = _("The whole e-mail address")
     lists = (
         Fact(_("Name"), "name"),
