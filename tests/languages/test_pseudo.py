@@ -172,9 +172,10 @@ def addresses(world: dict[str, Any]) -> Iterator[str]:
 
 
 def named(patterns: list[URLPattern | URLResolver]) -> Iterator[URLPattern]:
+    """All but the administration's: most of its words are Django's, which our made-up languages do not know."""
     for pattern in patterns:
         if isinstance(pattern, URLResolver):
-            yield from named(pattern.url_patterns)
+            yield from () if pattern.namespace else named(pattern.url_patterns)
         elif pattern.name:
             yield pattern
 
