@@ -82,7 +82,12 @@ app.conf.update(
             # Sweeps that nobody took do not pile up.
             "options": {"expires": settings.SWEEP_SECONDS * 2},
         }
-        for package, name in (("ledger", "sweep_look_ups"), ("ledger", "sweep_operations"), ("mail", "sweep_mails"))
+        for package, name in (
+            ("ledger", "sweep_look_ups"),
+            ("ledger", "sweep_operations"),
+            ("mail", "sweep_mails"),
+            ("merchants", "sweep_drafts"),
+        )
     }
     | {
         "roll_call": {

@@ -280,6 +280,7 @@ SIGN_IN_LIMITS = {
     "mail_to_one": "10/h/key",
     "mail_to_all": "2000/h/key",
     "found": "10/h/user",
+    "test_connection": "30/h/user",
 }
 
 # Invitations: days until the link is dead, and mails in 24 hours, of a merchant and to one address of it.
@@ -289,6 +290,8 @@ INVITATIONS_TO_ONE_ADDRESS_A_DAY = env_count("INVITATIONS_TO_ONE_ADDRESS_A_DAY",
 
 # How long an administrator looks at a merchant's pages, once begun.
 VIEW_AS_SECONDS = env_count("VIEW_AS_SECONDS", 30 * 60, least=60)
+# Drafts of connections, with the secrets sealed in them, are erased so many days after they were last touched.
+DRAFT_DAYS = env_count("DRAFT_DAYS", 7, least=1)
 
 # In the session and nowhere else: a cookie of its own would carry one cashier's messages to the next.
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
@@ -314,6 +317,10 @@ SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 X_FRAME_OPTIONS = "DENY"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024  # bytes; the largest form of ours is a few hundred
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
+# A file may hold a key: it is never laid down on a disk. What is larger than this (bytes) is not taken at all.
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
+FILE_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+DATA_UPLOAD_MAX_NUMBER_FILES = 10
 
 STATIC_URL = "/static/"
 STATIC_ROOT = VAR / "static"
@@ -354,6 +361,8 @@ OPERATION_LEASE_SECONDS = env_count("OPERATION_LEASE_SECONDS", OPERATION_SECONDS
 QUIET_SECONDS = env_count("QUIET_SECONDS", 120, least=1)
 # How long a wish above somebody's limit waits for a second person.
 APPROVAL_SECONDS = env_count("APPROVAL_SECONDS", 15 * 60, least=1)
+# The test of a connection asks three times at most; a worker silent for longer is taken for dead.
+TRIAL_LEASE_SECONDS = env_count("TRIAL_LEASE_SECONDS", 3 * LOOK_UP_SECONDS + 10, least=2)
 SWEEP_SECONDS = env_count("SWEEP_SECONDS", 5, least=1)
 
 # ---- On call --------------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ from portal.mail import caught
 from portal.mail import pages as mail
 from portal.merchants import (
     account_pages,
+    connecting_pages,
     connection_pages,
     founding_pages,
     invitation_pages,
@@ -135,7 +136,26 @@ urlpatterns = [
         pause_pages.report,
         name="pause_report",
     ),
+    path("m/<slug:merchant>/settings/connections/new/", connecting_pages.connect, name="connect"),
+    path(
+        "m/<slug:merchant>/settings/connections/new/<uuid:key>/", connecting_pages.connect_draft, name="connect_draft"
+    ),
+    path(
+        "m/<slug:merchant>/settings/connections/new/<uuid:key>/test/",
+        connecting_pages.connect_test,
+        name="connect_test",
+    ),
+    path(
+        "m/<slug:merchant>/settings/connections/new/<uuid:key>/discard/",
+        connecting_pages.discard,
+        name="discard_draft",
+    ),
     path("m/<slug:merchant>/settings/connections/<uuid:key>/", connection_pages.connection, name="connection"),
+    path(
+        "m/<slug:merchant>/settings/connections/<uuid:key>/change/",
+        connecting_pages.change,
+        name="change_connection",
+    ),
     path(
         "m/<slug:merchant>/settings/connections/<uuid:key>/retire/",
         connection_pages.retire,

@@ -36,10 +36,11 @@ from portal.ledger.models import (
     operation_writer,
 )
 from portal.mail.models import OutgoingMail
-from portal.merchants import audit, connections, invitations, pauses, tills
+from portal.merchants import audit, connecting, connections, invitations, pauses, tills
 from portal.merchants.models import (
     AuditEntry,
     Connection,
+    ConnectionDraft,
     HostApproval,
     Invitation,
     Member,
@@ -48,6 +49,7 @@ from portal.merchants.models import (
     Person,
     Store,
     Till,
+    draft_writer,
     host_writer,
 )
 from portal.merchants.roles import Permission, Role
@@ -95,6 +97,18 @@ class Shop:
         other = Person.objects.create_user(f"keys@{self.merchant.slug}.example", name=f"Keys of {self.merchant.name}")
         data = {"name": f"Passkey of {self.merchant.name}", "credential": {}}
         return Authenticator.objects.create(user=other, type=Authenticator.Type.WEBAUTHN, data=data)
+
+    @cached_property
+    def draft(self) -> ConnectionDraft:
+        """Half filled in, and not passed its test."""
+        made = connecting.start(self.owner, "paywizard")
+        connecting.keep(self.owner, made, typed={}, secrets={"token": "token"}, name=f"Draft of {self.merchant.name}")
+        draft_writer._open.set(True)
+        try:
+            ConnectionDraft.objects.filter(pk=made.pk).update(state="failed")
+        finally:
+            draft_writer._open.set(False)
+        return made
 
     @cached_property
     def colleague(self) -> Member:
@@ -237,6 +251,8 @@ SAMPLES: dict[str, Sample] = {
     "connection": lambda shop: shop.connection.key,
     "retire_connection": lambda shop: shop.connection.key,
     "pause_report": lambda shop: {"key": shop.pause.connection.key, "pause": shop.pause.key},
+    "change_connection": lambda shop: shop.connection.key,
+    **dict.fromkeys(["connect_draft", "connect_test", "discard_draft"], lambda shop: shop.draft.key),
     "end_till": lambda shop: shop.till.key,
     "mfa_remove_webauthn": lambda shop: shop.passkey.pk,
     "person": lambda shop: shop.colleague.key,

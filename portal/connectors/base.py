@@ -109,6 +109,8 @@ class Connector:
     # {environment ("sandbox", "live"): {address setting: base URL}}, as the provider's documents print them. A merchant
     # may choose these freely; any other host has to be approved, see merchants/hosts.py. Empty: it has none of its own.
     hosts: ClassVar[Mapping[str, Mapping[str, str]]] = MappingProxyType({})
+    # What a merchant must have at hand to connect it, and who has it: message ids.
+    have_ready: ClassVar[tuple[str, ...]] = ()
     # ISO 3166 codes of the countries where merchants mostly use this provider: proposed there, never required.
     countries: ClassVar[frozenset[str]] = frozenset()
     # Whether what clean_number returns is always the whole number, so that a card can be remembered by it.

@@ -36,7 +36,7 @@ from portal.connectors.base import (
 )
 from portal.connectors.browser import forwardable
 from portal.connectors.cardinquiry_answers import PRIVATE_MEMBERS, error_packet, is_cards, read_cards
-from portal.connectors.fields import Refused, address, choice, number, secret, switch, text
+from portal.connectors.fields import Refused, Sentence, address, choice, number, secret, switch, text
 from portal.connectors.http import HttpAnswer, HttpRequest
 from portal.connectors.redaction import clean
 from portal.money import MoneyError, minor_digits
@@ -143,6 +143,11 @@ class CardInquiry(Connector):
 
     slug = "cardinquiry"
     name = "CardInquiry"
+    have_ready = (
+        Sentence("The address of your CardInquiry API. Whoever runs your cards has it; often it ends in /OpenApi2."),
+        Sentence("A server key for it, from the same people. The key meant for browsers will not do."),
+        Sentence("The currency your cards are in."),
+    )
     countries = frozenset({"NZ"})
     Settings = CardInquirySettings
     settings: CardInquirySettings

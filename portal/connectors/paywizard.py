@@ -44,7 +44,7 @@ from portal.connectors.base import (
     VoidRequest,
     Words,
 )
-from portal.connectors.fields import Refused, address, choice, secret, switch, text
+from portal.connectors.fields import Refused, Sentence, address, choice, secret, switch, text
 from portal.connectors.http import HttpAnswer, HttpRequest
 from portal.connectors.paywizard_answers import (
     CHECKOUT_ID,
@@ -188,6 +188,14 @@ class PayWizard(Connector):
     slug = "paywizard"
     name = "PayWizard"
     hosts = MappingProxyType({"sandbox": {"base_url": SANDBOX}, "live": {"base_url": PRODUCTION}})
+    have_ready = (
+        Sentence("Your client ID and client secret, from PayWizard’s developer page. The secret signs each request."),
+        Sentence(
+            "The transaction token PayWizard handed out for this merchant: one for the test environment, another for"
+            " real cards. Of the two kinds the one named eCommerce."
+        ),
+        Sentence("The currency your cards are in, and the prepaid channel if it is not FACTOR4."),
+    )
     countries = frozenset({"US"})
     Settings = PayWizardSettings
     settings: PayWizardSettings

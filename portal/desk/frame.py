@@ -48,6 +48,7 @@ def staff(request: HttpRequest) -> dict[str, object]:
             "scan_denied": _("No provider is connected yet, so no card can be looked up."),
             "nothing_connected": True,
             "may_connect": may(member.role, Permission.CONNECT),
+            "connect_url": reverse("connect", args=[inside.merchant.slug]),
             "practice_url": reverse("practice", args=[inside.merchant.slug]) if settings.SANDBOX_URL else "",
         }
     return frame | {
@@ -91,6 +92,9 @@ _INSIDE = {
     "limits": "settings",
     "connection": "settings",
     "retire_connection": "settings",
+    "connect": "settings",
+    "connect_draft": "settings",
+    "connect_test": "settings",
     "tills": "settings",
     "lock_after": "settings",
     "outbox": "settings",

@@ -11,13 +11,15 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from portal.connectors import PROVIDERS
 from portal.customers import words as customer_words
 from portal.customers.models import Purpose, Source
+from portal.languages import said
 from portal.ledger import attention_words
 from portal.ledger.till import ACTIONS
 from portal.merchants.audit import Value
 from portal.merchants.connections import PAUSE_WORDS
-from portal.merchants.models import AuditEntry
+from portal.merchants.models import AuditEntry, Environment
 from portal.merchants.roles import Role
 
 # Verbs by what they are about, in the order of the filter. Somebody did this, or Tillside itself.
@@ -102,7 +104,10 @@ GROUPS: dict[str, tuple[Promise, dict[str, Promise]]] = {
             "connection paused": _("Paused a connection"),
             "connection held": _("Let a connection rest, as the provider asked"),
             "connection resumed": _("Resumed a connection"),
+            "connection test asked": _("Had a connection tested"),
+            "connection added": _("Connected a provider"),
             "connection changed": _("Changed a connection"),
+            "secrets replaced": _("Replaced secrets of a connection"),
             "connection retired": _("Retired a connection"),
             "practice connected": _("Connected the practice providers"),
             "host asked": _("Asked for an address of a provider to be approved"),
@@ -164,6 +169,9 @@ DETAILS: dict[str, Promise] = {
     "rows": _("Rows"),
     "mails": _("Mails"),
     "filter": _("Only"),
+    "provider": _("Provider"),
+    "environment": _("Environment"),
+    "tested": _("Tested"),
     "name": _("Name"),
     "stores": _("Stores"),
     "concurrency": _("Operations at once"),
@@ -171,7 +179,6 @@ DETAILS: dict[str, Promise] = {
     "public_use": _("Public balance page"),
     "only_this_desk": _("Only this desk moves these cards"),
     "reads_balance_first": _("Reads the balance first"),
-    "provider": _("Provider"),
     "note": _("Note"),
     "before": _("Before"),
     "after": _("After"),
@@ -183,6 +190,7 @@ VALUES: dict[str, Mapping[str, Promise]] = {
     "verdict": attention_words.VERDICTS,
     "reason": PAUSE_WORDS,
     "role": {str(role): role.label for role in Role},
+    "environment": {str(each): each.label for each in Environment},
 }
 
 _VERBS = {verb: words for _name, verbs in GROUPS.values() for verb, words in verbs.items()}
@@ -210,8 +218,11 @@ def changes(line: AuditEntry) -> Iterator[tuple[str, str, str]]:
 
 
 def label(name: str) -> str:
-    """The name of a detail."""
-    return str(DETAILS.get(name, name.replace("_", " ")))
+    """The name of a detail, or of a setting that some provider asks for."""
+    if name in DETAILS:
+        return str(DETAILS[name])
+    declared = (provider.Settings.declared() for provider in PROVIDERS.values())
+    return next((said(fields[name].label) for fields in declared if name in fields), name.replace("_", " "))
 
 
 def text(name: str, value: Value) -> str:

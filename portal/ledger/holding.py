@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from portal.ledger import wake
 from portal.ledger.models import Operation, OperationState
 from portal.ledger.operations import WITHDRAWN
-from portal.merchants import access, pauses, tenancy
+from portal.merchants import access, connections, pauses, tenancy
 from portal.merchants.models import Connection, Member, Pause
 from portal.merchants.roles import Permission
 
@@ -51,7 +51,12 @@ def tally(pause: Pause) -> Mapping[str, int]:
 
 
 def resume(pause: Pause, *, member: Member, request: HttpRequest | None = None) -> bool:
-    """Ask again, as a person wishes. False where somebody was faster; PermissionDenied if they may no longer."""
+    """Ask again, as a person wishes. False where somebody was faster; PermissionDenied if they may no longer.
+
+    Raises pauses.Untested where only a test ends it.
+    """
+    if pause.reason == connections.UNTESTED:
+        raise pauses.Untested
     with transaction.atomic(durable=True):
         access.still_may(member, Permission.PAUSE_CONNECTIONS)
         return _end(pause, member=member, request=request)

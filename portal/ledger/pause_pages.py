@@ -111,6 +111,9 @@ def resume(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
     try:
         if holding.resume(found, member=request.member, request=request):
             messages.success(request, _("%(name)s is asked again.") % {"name": connection.name})
+    except pauses.Untested:
+        messages.warning(request, _("%(name)s has to pass its test before it is asked.") % {"name": connection.name})
+        return redirect("connection", request.merchant.slug, key)
     except PermissionDenied:
         return render(request, "403.html", {"who_can": who_can(Permission.PAUSE_CONNECTIONS)}, status=403)
     found.refresh_from_db(fields=["ended_at", "first_held", "last_held"])

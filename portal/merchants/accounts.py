@@ -19,8 +19,11 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
+from django_htmx.http import HttpResponseClientRedirect
 
 from portal.merchants import audit, second_factor, sessions, standing
 from portal.merchants.fields import NameField
@@ -167,3 +170,13 @@ def require_recent_proof(request: HttpRequest) -> None:
     the page that asks for the password and back to this request, with what was typed."""
     if not proved_lately(request):
         raise ReauthenticationRequired
+
+
+def to_proof(request: HttpRequest, back: str) -> HttpResponse | None:
+    """The same where what was typed must not be kept by a session: None to go on, or the way to the page that asks for
+    the password and from there to `back`."""
+    if proved_lately(request):
+        return None
+    address = f"{reverse('account_reauthenticate')}?{urlencode({'next': back})}"
+    # A fragment cannot be replaced by another page: the whole browser has to go there.
+    return HttpResponseClientRedirect(address) if getattr(request, "htmx", False) else redirect(address)

@@ -16,8 +16,9 @@ from portal.connectors import PROVIDERS
 from portal.connectors.base import Settles
 from portal.connectors.fields import secret_names
 from portal.languages import said
-from portal.merchants import connection_settings
+from portal.merchants import connection_settings, connections
 from portal.merchants.access import StaffRequest, member
+from portal.merchants.connecting_pages import capability_card
 from portal.merchants.credentials import Note
 from portal.merchants.fields import NameField
 from portal.merchants.models import Connection, Person, Store
@@ -151,6 +152,9 @@ def _page(
         "form": form,
         "editable": editable,
         "denied": "" if editable else who_can(Permission.CONNECT),
+        "change_url": reverse("change_connection", args=place) if editable else "",
+        "capabilities": capability_card(row),
+        "untested": row.pause_reason == connections.UNTESTED,
         "retire_url": reverse("retire_connection", args=place) if editable else "",
         "in_use": connection_settings.is_in_use(row),
         "time_zone": request.merchant.time_zone,

@@ -26,11 +26,14 @@ class NotNow(Exception):
         self.connection = connection
 
 
+UNTESTED = "untested"
+
 PAUSE_WORDS: dict[str, Promise] = {
     Reason.KEY_REFUSED: gettext_lazy("the provider does not accept its key."),
     Reason.ACCESS_REFUSED: gettext_lazy("the provider refuses access with its key."),
     Reason.WRONG_KEY: gettext_lazy("its key is the one meant for browsers."),
     Reason.ADDRESS_REFUSED: gettext_lazy("its address is not one we may call."),
+    UNTESTED: gettext_lazy("it has not passed its test yet."),
 }
 
 

@@ -1,10 +1,8 @@
 """Opening a shop: its basics, proposed from the country, and a practice connection to try everything with."""
 
-import logging
 from typing import Any, cast
 
 from allauth.core.internal import ratelimit
-from celery import current_app
 from django import forms
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
@@ -14,15 +12,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 from django_htmx.http import HttpResponseClientRedirect
-from kombu.exceptions import OperationalError
 
-from portal.merchants import countries, founding
+from portal.merchants import countries, founding, wake
 from portal.merchants.access import StaffRequest, member
 from portal.merchants.fields import NameField
 from portal.merchants.models import Person
 from portal.merchants.roles import Permission
-
-log = logging.getLogger(__name__)
 
 
 class FoundingForm(forms.Form):
@@ -103,16 +98,7 @@ def practice(request: StaffRequest) -> HttpResponse:
         desk = redirect("desk", request.merchant.slug)
         return HttpResponseClientRedirect(desk.url) if request.htmx else desk
     if request.method == "POST":
-        _wake(request.merchant.pk)
+        wake.for_practice(request.merchant.pk)
         return redirect(request.path)
     part = "#waiting" if request.htmx else ""
     return render(request, f"merchants/practice.html{part}")
-
-
-def _wake(merchant_id: int) -> None:
-    try:
-        current_app.send_task(
-            "portal.merchants.tasks.connect_practice", kwargs={"merchant_id": merchant_id}, queue="work"
-        )
-    except (OperationalError, OSError):
-        log.warning("The broker is away; the person asks again for the practice connections.")

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from portal.merchants.roles import Role
 from portal.merchants.writers import Writer, WrittenRows
 
+draft_writer = Writer("portal.merchants.connecting")
 host_writer = Writer("portal.merchants.hosts")
 invitation_writer = Writer("portal.merchants.invitations")
 pause_writer = Writer("portal.merchants.pauses")
@@ -273,6 +274,103 @@ class ServedStore(models.Model):
             models.UniqueConstraint(fields=["merchant", "id"], name="served_store_of_merchant"),
             models.UniqueConstraint(fields=["connection", "store"], name="served_store_once"),
         ]
+
+
+class DraftState(models.TextChoices):
+    """Where a draft stands. Whatever is typed takes it back to the first."""
+
+    TYPING = "typing", _("Being filled in")
+    WAITING = "waiting", _("Waiting for its test")
+    ASKING = "asking", _("Being tested")
+    PASSED = "passed", _("Connected")
+    FAILED = "failed", _("Did not pass its test")
+
+
+class DraftRows(WrittenRows["ConnectionDraft"]):
+    """Drafts of connections."""
+
+    writer = draft_writer
+
+
+class ConnectionDraft(models.Model):
+    """What somebody types to connect a provider, or to change what a connection tells it. It becomes a connection, or
+    takes the place of what the connection has, when a worker has tested it and not before.
+
+    `typed` holds the settings that are no secret, as they were typed. Each secret is sealed by itself when it arrives,
+    so that the web never has two of them at once to open; all of them are erased when the test has passed.
+    """
+
+    merchant = models.ForeignKey(Merchant, on_delete=models.CASCADE)
+    key = models.UUIDField(default=uuid.uuid4, editable=False, help_text="The new connection's key, too.")
+    provider = models.CharField(max_length=30)
+    connection = models.ForeignKey(
+        Connection, null=True, on_delete=models.CASCADE, help_text="Which one is changed, or what became of it."
+    )
+    author = models.ForeignKey(Person, null=True, on_delete=models.SET_NULL, help_text="Who asked for the test last.")
+    name = models.CharField(max_length=100, blank=True)
+    environment = models.CharField(max_length=10, choices=Environment.choices, default=Environment.SANDBOX)
+    shop_named = models.BooleanField(default=False, help_text="Somebody typed the shop's name: live is meant.")
+    typed = models.JSONField(default=dict)
+    sealed = models.JSONField(default=dict, help_text="{secret: its box in base64}")
+    notes = models.JSONField(default=dict, help_text="{secret: credentials.Note}")
+    sealed_secrets = models.BinaryField(
+        null=True, help_text="All of them, sealed for the connection to come: where its provider was away at the test."
+    )
+    changed_at = models.DateTimeField(help_text="It is erased some days after.")
+
+    state = models.CharField(max_length=20, choices=DraftState.choices, default=DraftState.TYPING)
+    findings = models.JSONField(default=list, help_text="What the doctor found so far, in the order of its steps.")
+    woken_at = models.DateTimeField(null=True, help_text="Ready for a worker since.")
+    attempt = models.PositiveIntegerField(default=0)
+    tries = models.PositiveSmallIntegerField(default=0, help_text="Workers that took this test on.")
+    lease_until = models.DateTimeField(null=True, help_text="A worker silent until then is taken for dead.")
+
+    objects = DraftRows.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["merchant", "id"], name="draft_of_merchant"),
+            models.UniqueConstraint(fields=["merchant", "key"], name="draft_key_once"),
+            models.CheckConstraint(condition=Q(state__in=DraftState.values), name="draft_state_known"),
+            models.CheckConstraint(condition=Q(environment__in=Environment.values), name="draft_environment_known"),
+            models.CheckConstraint(
+                condition=Q(state="asking", lease_until__isnull=False)
+                | ~Q(state="asking") & Q(lease_until__isnull=True),
+                name="draft_leased_while_asking",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="passed") | Q(sealed={}, sealed_secrets=None, connection__isnull=False),
+                name="draft_keeps_no_secret_after_it_passed",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state__in=("waiting", "asking"), environment="live") | Q(shop_named=True),
+                name="draft_live_is_meant",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["merchant", "-changed_at"], name="draft_newest"),
+            models.Index(fields=["woken_at"], condition=Q(state="waiting"), name="draft_waiting"),
+            models.Index(fields=["lease_until"], condition=Q(state="asking"), name="draft_leased"),
+            models.Index(fields=["changed_at"], name="draft_oldest"),
+        ]
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        draft_writer.require()
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        draft_writer.require()
+        return super().delete(*args, **kwargs)
+
+    @property
+    def pending(self) -> bool:
+        """Whether its test is still to end without anybody doing anything."""
+        return self.state in (DraftState.WAITING, DraftState.ASKING)
+
+    @property
+    def is_change(self) -> bool:
+        """Whether it changes a connection that was there before."""
+        return self.connection is not None and self.connection.key != self.key
 
 
 class AuditEntry(models.Model):

@@ -32,15 +32,38 @@ class PausedAlready(Exception):
     """Somebody, or the machine, has paused it before. Nothing was changed."""
 
 
+class Untested(Exception):
+    """Only a test that it passes ends this pause."""
+
+
 @pause_writer.writes
 def because_refused(connection: Connection, reason: str) -> None:
     """Stop asking, because the provider refuses our key, and write to owners and managers, once: the refusals of calls
     that were under way say nothing new. Only a person ends it."""
     with transaction.atomic():
+        now = Connection.objects.select_for_update(no_key=True).get(pk=connection.pk)
+        if (bytes(now.sealed_secrets), now.options) != (bytes(connection.sealed_secrets), connection.options):
+            return  # what was refused has been replaced meanwhile; it says nothing of what is there now
         pause = _begin(connection, reason=reason, address=str(connection.options.get("base_url", ""))[:500])
         if pause is not None:
             audit.record("connection paused", connection.name, merchant=connection.merchant, reason=str(reason))
             _tell(pause)
+
+
+@pause_writer.writes
+def until_tested(connection: Connection, *, by: Person) -> None:
+    """It was added while its provider was away: it is not asked before it has passed its test. In the caller's
+    transaction."""
+    _begin(connection, reason=connections.UNTESTED, begun_by=by)
+
+
+@pause_writer.writes
+def tested(connection: Connection, *, by: Person | None) -> None:
+    """It has passed its test; whatever else it is paused for stays. In the caller's transaction."""
+    pause = under_way(connection)
+    if pause is not None and pause.reason == connections.UNTESTED:
+        end(pause, held=(None, None), person=by)
+        connection.refresh_from_db(fields=["paused_at", "pause_reason"])
 
 
 @pause_writer.writes

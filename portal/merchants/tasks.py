@@ -2,10 +2,23 @@
 
 from celery import shared_task
 
-from portal.merchants import practice
+from portal.merchants import connecting, practice, trials, wake
 
 
 @shared_task(queue="work")
 def connect_practice(*, merchant_id: int) -> None:
     """Connect one merchant to the sandboxes."""
     practice.connect(merchant_id)
+
+
+@shared_task(queue="work")
+def try_connection(*, draft_id: int) -> None:
+    """Test one connection."""
+    trials.try_out(draft_id)
+
+
+@shared_task(queue="work")
+def sweep_drafts() -> None:
+    """Wake workers again for tests that nobody took, and forget old drafts."""
+    for draft_id in connecting.sweep():
+        wake.for_trial(draft_id)

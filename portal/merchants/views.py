@@ -12,6 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 from portal.connectors import PROVIDERS
 from portal.merchants import access, connections, tills, viewing
 from portal.merchants.access import StaffRequest, member
+from portal.merchants.connecting_pages import draft_lines
 from portal.merchants.models import Connection, InvitationState, Member, Person
 from portal.merchants.roles import Permission, may
 
@@ -78,6 +79,10 @@ def settings_page(request: StaffRequest) -> HttpResponse:
                 _connection_line(request, one, may_pause=may_pause) for one in mine if one.paused_at or not only_paused
             ],
             "only_paused": only_paused,
+            "drafts": draft_lines(request) if may(request.member.role, Permission.CONNECT) else [],
+            "connect_url": reverse("connect", args=[request.merchant.slug])
+            if may(request.member.role, Permission.CONNECT)
+            else "",
             "time_zone": request.merchant.time_zone,
             "tills_url": reverse("tills", args=[request.merchant.slug])
             if may(request.member.role, Permission.MANAGE_TILLS)

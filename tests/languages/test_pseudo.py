@@ -19,7 +19,7 @@ from portal.customers import words
 from portal.customers.book import Details
 from portal.customers.models import Purpose
 from portal.ledger import approvals, balances, holders, holding, operations
-from portal.merchants import invitations, pauses
+from portal.merchants import connecting, invitations, pauses, trials
 from portal.merchants.models import Member, Store
 from portal.money import Money
 from tests.ledger.conftest import paywizard, till
@@ -127,6 +127,11 @@ def world(till: Any, jung: Any, olivia: Any, arrange: Any, pseudo: None) -> dict
         agreement=holders.Agreement(purposes=[Purpose.MAILS]),
         card=done.card,
     )
+    draft = connecting.start(owner, "cardinquiry")
+    typed, secrets = {"base_url": f"{till.sandbox.url}/cardinquiry"}, {"api_key": "nobodys-key-000000000"}
+    draft = connecting.keep(owner, draft, typed=typed, secrets=secrets)
+    connecting.ask_for_test(owner, draft)
+    trials.try_out(draft.pk)
     look_up = balances.open_look_up(
         member=till.member, key=uuid.uuid4(), connection=till.connection, number="914639258868501", client=None
     )
@@ -149,6 +154,8 @@ def world(till: Any, jung: Any, olivia: Any, arrange: Any, pseudo: None) -> dict
             **dict.fromkeys(["resume_connection", "connection", "retire_connection"], till.connection.key),
             **dict.fromkeys(["pause_connection", "pause_report"], till.connection.key),
             **dict.fromkeys(["approval", "withdraw_approval"], held.key),
+            **dict.fromkeys(["connect_draft", "connect_test", "discard_draft"], draft.key),
+            "change_connection": till.connection.key,
             **dict.fromkeys(["person", "remove_person"], till.member.key),
             **dict.fromkeys(["resend_invitation", "withdraw_invitation"], invitation.key),
             **dict.fromkeys(["customer", "edit_customer", "customer_consent"], vogel.key),

@@ -20,6 +20,8 @@ EVERY_MERCHANT_CALLS = {
     ("desk/demo.py", "the demo makes its own merchants"),
     ("ledger/balances.py", "a worker claims a look-up by its id"),
     ("merchants/audit.py", "a line of the trail about no merchant is the administrators'"),
+    ("merchants/connecting.py", "the sweep finds tests of dead workers and old drafts"),
+    ("merchants/trials.py", "a worker claims the test of a connection by its id"),
     ("merchants/invitations.py", "whoever is invited knows a token and no merchant"),
     ("ledger/finding.py", "an administrator looks a reference up and does not know whose it is"),
     ("ledger/operations.py", "a worker claims the operation that is due first"),

@@ -57,6 +57,7 @@ def test_only_the_writer_modules_use_the_right():
         "ledger/operations.py",
         "ledger/shifts.py",
         "mail/outbox.py",
+        "merchants/connecting.py",
         "merchants/hosts.py",
         "merchants/invitations.py",
         "merchants/pauses.py",
