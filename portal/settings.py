@@ -370,6 +370,26 @@ SWEEP_SECONDS = env_count("SWEEP_SECONDS", 5, least=1)
 ROLL_SECONDS = env_count("ROLL_SECONDS", 10, least=1)
 # Three calls missed. One may be lost with a broker that starts anew, two while a worker connects again.
 WORKER_DEAF_SECONDS = env_count("WORKER_DEAF_SECONDS", 3 * ROLL_SECONDS, least=2)
+# Alerts are looked for by every worker that hears the roll call, by /readyz and by the page, at most this often.
+LOOK_SECONDS = env_count("LOOK_SECONDS", 5, least=1)
+# Six roll calls and twelve sweeps: by then it is not one lost message, and people at tills have noticed.
+ALERT_IDLE_SECONDS = env_count("ALERT_IDLE_SECONDS", 60, least=1)
+# A till says after 5 s that nobody is asking; half a minute means that the workers do not keep up.
+ALERT_WAITING_SECONDS = env_count("ALERT_WAITING_SECONDS", 30, least=1)
+# The promise: what nobody knows is settled, or put before a person, within five minutes.
+ALERT_UNCLEAR_SECONDS = env_count("ALERT_UNCLEAR_SECONDS", 5 * 60, least=1)
+# Of a hundred operations in a quarter of an hour, at three lost answers or more: an ordinary day has less than one. And
+# four times as many as this connection had in the day before, since some providers are always like that.
+ALERT_UNCLEAR_PERCENT = env_count("ALERT_UNCLEAR_PERCENT", 5, least=1)
+ALERT_UNCLEAR_LEAST = env_count("ALERT_UNCLEAR_LEAST", 3, least=1)
+ALERT_UNCLEAR_TIMES_NORMAL = env_count("ALERT_UNCLEAR_TIMES_NORMAL", 4, least=1)
+# A sign-in code is waited for by somebody; after ten minutes they have given up.
+ALERT_MAIL_SECONDS = env_count("ALERT_MAIL_SECONDS", 10 * 60, least=1)
+# Our longest transaction takes seconds; one of ten minutes is forgotten and keeps the database from tidying up.
+ALERT_TRANSACTION_SECONDS = env_count("ALERT_TRANSACTION_SECONDS", 10 * 60, least=1)
+# An alert is over when it was not so for a minute: what comes and goes is one alert, and one mail.
+ALERT_CALM_SECONDS = env_count("ALERT_CALM_SECONDS", 60, least=0)
+ALERT_MAIL = [each.strip() for each in env_text("ALERT_MAIL", "").split(",") if each.strip()]
 
 # ---- Mail -----------------------------------------------------------------------------------------------------
 # Every mail of the site becomes a row; workers, and nobody else, speak to the mail server.

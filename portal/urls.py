@@ -19,6 +19,7 @@ from portal.desk import (
     health,
     home,
     lock,
+    on_call,
     scan,
     trail,
 )
@@ -44,6 +45,7 @@ urlpatterns = [
     path("", merchants.start, name="start"),
     path("admin/", (administration.get_urls(), "admin", administration.name)),
     path("readyz", health.readyz, name="readyz"),
+    path("on-call/", on_call.on_call, name="on_call"),
     path("language/", languages.switch, name="language"),
     path("accounts/login/", account.login, name="account_login"),
     path("accounts/logout/", account.logout, name="account_logout"),

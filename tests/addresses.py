@@ -340,6 +340,7 @@ ELSEWHERE: dict[str, str] = {
     "found": SIGNED_IN,
     "end_viewing": SIGNED_IN,
     # the administration
+    "on_call": ADMINISTRATORS,
     "admin:index": ADMINISTRATORS,
     "admin:login": ADMINISTRATORS,
 }

@@ -1,10 +1,17 @@
 """What people on call see beside the work itself: the processes, the tasks that broke, and the alerts.
 
-None of it belongs to a merchant. Processes and broken tasks are written by portal/presence.py only.
+None of it belongs to a merchant. Processes and broken tasks are written by portal/presence.py only, alerts by
+alerts.py.
 """
+
+from typing import Any
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+
+from portal.merchants.writers import Writer, WrittenRows
+
+alert_writer = Writer("portal.desk.alerts")
 
 
 class Process(models.Model):
@@ -48,3 +55,43 @@ class FailedTask(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["task", "cause", "place"], name="failed_task_once")]
         indexes = [models.Index(fields=["-last_at"], name="failed_task_newest")]
+
+
+class AlertRows(WrittenRows["Alert"]):
+    """Alerts."""
+
+    writer = alert_writer
+
+
+class Alert(models.Model):
+    """Something that people on call should know, from when it was found until it was no more so."""
+
+    kind = models.CharField(max_length=30, help_text="on_call_words.RUNBOOKS.")
+    about = models.CharField(max_length=200, blank=True, help_text="Which one, where there are several.")
+    told = models.JSONField(default=dict, help_text="Names and numbers for its sentence.")
+    since = models.DateTimeField(help_text="Since when it is so.")
+    opened_at = models.DateTimeField()
+    seen_at = models.DateTimeField(help_text="When it was last found to be so.")
+    resolved_at = models.DateTimeField(null=True)
+
+    objects = AlertRows.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["kind", "about"], condition=models.Q(resolved_at=None), name="alert_open_once"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(resolved_at=None) | models.Q(resolved_at__gte=models.F("opened_at")),
+                name="alert_resolved_after_it_opened",
+            ),
+        ]
+        indexes = [models.Index(fields=["-resolved_at"], name="alert_newest")]
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        alert_writer.require()
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        alert_writer.require()
+        return super().delete(*args, **kwargs)

@@ -16,6 +16,7 @@ PORTAL = Path(__file__).resolve().parents[2] / "portal"
 
 # Every place that opens all merchants' rows, with its reason. A new one is added here by hand, after thinking.
 EVERY_MERCHANT_CALLS = {
+    ("desk/alerts.py", "alerts are found in the facts of all merchants"),
     ("desk/administration/site.py", "administrators look after all merchants"),
     ("desk/demo.py", "the demo makes its own merchants"),
     ("ledger/balances.py", "a worker claims a look-up by its id"),

@@ -51,6 +51,7 @@ def test_only_the_writer_modules_use_the_right():
 
     assert users == {
         "customers/book.py",
+        "desk/alerts.py",
         "ledger/approvals.py",
         "ledger/balances.py",
         "ledger/limits.py",
