@@ -23,9 +23,9 @@ from tests import environment
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_blocker: Any) -> None:
     """The database was made empty when the run began; bring it to this version as a release does."""
-    from portal.merchants import vault
+    from portal.merchants import ring
 
-    vault.create_ring(settings.SEALING_KEYS.parent)
+    ring.create(settings.SEALING_KEYS.parent)
     with django_db_blocker.unblock():
         call_command("release", verbosity=0)
     call_command("collectstatic", interactive=False, verbosity=0)

@@ -134,6 +134,15 @@ GROUPS: dict[str, tuple[Promise, dict[str, Promise]]] = {
             "view as ended": _("Stopped looking as an administrator"),
         },
     ),
+    "keys": (
+        _("Keys"),
+        {
+            "keys added": _("Put new keys on the ring"),
+            "keys put to use": _("Put new keys to use"),
+            "sealed anew": _("Sealed everything anew"),
+            "key retired": _("Took an old key off the ring"),
+        },
+    ),
     "refused": (
         _("Refused"),
         {

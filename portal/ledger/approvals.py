@@ -82,7 +82,7 @@ def _put_forward(member: Member, fresh: Operation) -> Operation | Approval:
             assert known is not None
             if known.asked_at == now:
                 _tell("approval asked", known, member, what=known.verb)
-    if bytes(known.fingerprint) != bytes(fresh.fingerprint):
+    if not operations.is_same(fresh, known.fingerprint):
         raise OtherContent(known)
     return known
 

@@ -65,7 +65,7 @@ def open_look_up(
     Raises NotNow for a paused or held connection, PermissionDenied if the member may no longer.
     """
     _refuse_if_paused(connection)
-    index = vault.card_index(merchant=member.merchant_id, provider=connection.provider, number=number)
+    index = cards.index_of(connection, number)
     provider = PROVIDERS[connection.provider]
     wants_pin = provider.wants_pin(connection.options)
     with transaction.atomic(durable=True):
@@ -83,7 +83,7 @@ def open_look_up(
         fresh.woken_at = None if wants_pin else timezone.now()
         Inquiry.objects.bulk_create([fresh], ignore_conflicts=True)
         found = Inquiry.objects.select_related("connection", "card").get(merchant=member.merchant_id, key=key)
-        same = bytes(found.card_index) == index and found.connection_id == connection.pk
+        same = bytes(found.card_index) in cards.indexes_of(connection, number) and found.connection_id == connection.pk
         if same and found.state == State.WAITING:
             _wake(found)
     if same:
@@ -130,7 +130,7 @@ def give_number(inquiry: Inquiry, *, number: str) -> None:
         inquiry,
         State.WANTS_NUMBER,
         sealed_number=vault.seal(_place(inquiry, "number"), number.encode()),
-        card_index=vault.card_index(merchant=inquiry.merchant_id, provider=inquiry.connection.provider, number=number),
+        card_index=cards.index_of(inquiry.connection, number),
         last_four=number[-4:],
     )
 
@@ -327,6 +327,22 @@ def forget_holders(forgotten: Sequence[Card]) -> None:
     if forgotten:
         same = Q(card__in=forgotten) | Q(card_index__in=[bytes(card.index) for card in forgotten])
         Inquiry.objects.filter(same, merchant=forgotten[0].merchant_id).update(holder={}, description="")
+
+
+@inquiry_writer.writes
+def index_anew(card: Card) -> bool:
+    """Let the card be found by the current key from now on, and its look-ups with it. In a worker.
+
+    False where somebody else is at it just now. Raises CannotOpen; IntegrityError where the card is there twice.
+    """
+    before, index = bytes(card.index), cards.index_of(card.connection, cards.number_of(card))
+    with transaction.atomic():
+        free = Card.objects.select_for_update(skip_locked=True, of=("self",)).filter(pk=card.pk, index=before)
+        if not free.exists():
+            return False
+        Card.objects.filter(pk=card.pk).update(index=index)
+        Inquiry.objects.filter(merchant=card.merchant_id, card_index=before).update(card_index=index)
+    return True
 
 
 # ---- What the clock does --------------------------------------------------------------------------------------

@@ -7,6 +7,9 @@ can open it, and nothing ever shows it.
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
+from django.db import connection as database
+from django.db import transaction
+
 from portal.connectors.base import CardStatus, CustomerDetails, Reading
 from portal.customers import words
 from portal.ledger import clock
@@ -20,20 +23,43 @@ FOUND = (CardStatus.USABLE, CardStatus.EMPTY, CardStatus.EXPIRED)
 
 def card_of(connection: Connection, number: str) -> Card:
     """The card with this whole number, as the connector normalises it; remembered from the first time on."""
-    index = vault.card_index(merchant=connection.merchant_id, provider=connection.provider, number=number)
-    known = Card.objects.select_related("connection").filter(connection=connection, index=index)
-    if found := known.first():
+    index = index_of(connection, number)  # before the others, so that it is one of them whenever keys change
+    indexes = indexes_of(connection, number)
+    rows = Card.objects.select_related("connection").filter(connection=connection, index__in=indexes)
+    if found := rows.first():
         return found
-    fresh = Card(merchant_id=connection.merchant_id, connection=connection, index=index, last_four=number[-4:])
-    fresh.sealed_number = vault.seal(place(fresh), number.encode())
-    Card.objects.bulk_create([fresh], ignore_conflicts=True)  # two scans at once remember one card
-    return known.get()
+    with transaction.atomic():
+        if len(indexes) > 1:
+            _alone(indexes[0])
+            if found := rows.first():
+                return found
+        fresh = Card(merchant_id=connection.merchant_id, connection=connection, index=index, last_four=number[-4:])
+        fresh.sealed_number = vault.seal(place(fresh), number.encode())
+        Card.objects.bulk_create([fresh], ignore_conflicts=True)  # two scans at once remember one card
+    return rows.get()
+
+
+def _alone(index: bytes) -> None:
+    """While keys change, two scans at once may hash one number under two keys, and the database would see two cards:
+    one waits for the other, for which the oldest key's hash is a name both of them know."""
+    name = int.from_bytes(index[-8:], signed=True)
+    with database.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [name])
 
 
 def known(connection: Connection, number: str) -> bool:
     """Whether this whole number was seen before, as the connector normalises it."""
-    index = vault.card_index(merchant=connection.merchant_id, provider=connection.provider, number=number)
-    return Card.objects.filter(connection=connection, index=index).exists()
+    return Card.objects.filter(connection=connection, index__in=indexes_of(connection, number)).exists()
+
+
+def index_of(connection: Connection, number: str) -> bytes:
+    """The keyed hash under which this number is kept from now on."""
+    return vault.card_index(merchant=connection.merchant_id, provider=connection.provider, number=number)
+
+
+def indexes_of(connection: Connection, number: str) -> list[bytes]:
+    """All keyed hashes under which this number may be kept, the oldest key's first: look for it under each."""
+    return vault.card_indexes(merchant=connection.merchant_id, provider=connection.provider, number=number)
 
 
 def number_of(card: Card) -> str:

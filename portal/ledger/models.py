@@ -5,7 +5,7 @@ operations.py.
 """
 
 import uuid
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import F, Q
@@ -43,6 +43,8 @@ FINAL = (State.ANSWERED, State.FAILED)
 
 class Card(models.Model):
     """A card of one connection, known by the keyed hash of its number. Its balance is a reading, never our own sum."""
+
+    KEYED_HASHES: ClassVar = {"index": "true"}
 
     merchant = models.ForeignKey(Merchant, on_delete=models.CASCADE, db_index=False)
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, db_index=False)
@@ -84,6 +86,8 @@ class Inquiry(models.Model):
     What was typed is sealed for the worker and erased in the transaction that stores the answer. The row itself is
     erased after 15 minutes (LOOK_UP_KEPT_SECONDS).
     """
+
+    KEYED_HASHES: ClassVar = {"card_index": "true"}
 
     merchant = models.ForeignKey(Merchant, on_delete=models.CASCADE)
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE)
@@ -209,6 +213,10 @@ class Operation(models.Model):
     details) is sealed and erased at the end.
     """
 
+    KEYED_HASHES: ClassVar = {"fingerprint": "asked_at > statement_timestamp() - interval '1 day'"}
+    # All that was asked, as text; of a row that was not stored yet, and never stored.
+    asked_as: str = ""
+
     merchant = models.ForeignKey(Merchant, on_delete=models.DO_NOTHING, db_index=False)
     connection = models.ForeignKey(Connection, on_delete=models.DO_NOTHING, db_index=False)
     card = models.ForeignKey(Card, null=True, on_delete=models.DO_NOTHING, db_index=False)
@@ -226,7 +234,7 @@ class Operation(models.Model):
     fingerprint = models.BinaryField(
         help_text="Keyed hash of all that was asked: the same key must mean the same thing."
     )
-    in_flight_key = models.BinaryField(null=True, help_text="Keyed hash of what may have one operation at a time.")
+    in_flight_key = models.BinaryField(null=True, help_text="What may have one operation at a time: the card's key.")
     priority = models.PositiveSmallIntegerField(default=0, help_text="A person at the till is 0, a file 10.")
     asked_by = models.ForeignKey(Person, null=True, on_delete=models.DO_NOTHING, related_name="+", db_index=False)
     asked_at = models.DateTimeField()
@@ -482,6 +490,10 @@ class Approval(models.Model):
     Holds what that operation will hold, field by field (operations.ASKED); `sealed_input` is sealed for the operation
     already and leaves this row when it is over.
     """
+
+    KEYED_HASHES: ClassVar = {
+        "fingerprint": "state = 'pending' OR asked_at > statement_timestamp() - interval '1 day'",
+    }
 
     merchant = models.ForeignKey(Merchant, on_delete=models.DO_NOTHING)
     connection = models.ForeignKey(Connection, on_delete=models.DO_NOTHING)

@@ -164,17 +164,30 @@ def take_in_approved(approval: Approval, *, asker: Member, approver: Member) -> 
 def asked_for(approval: Approval) -> Operation:
     """The operation an approval is about, not stored: what it becomes once it is approved."""
     asked = {name: getattr(approval, name) for name in ASKED}
-    in_flight_key = bytes(approval.card.index)
-    return Operation(**asked, approval=approval, in_flight_key=in_flight_key, asked_at=clock.now())
+    return Operation(**asked, approval=approval, in_flight_key=approval.card.key.bytes, asked_at=clock.now())
 
 
 def made_before(fresh: Operation) -> Operation | None:
     """What its key was used for already: pressed twice, it is neither checked nor refused afresh."""
     known = Operation.objects.select_related("connection", "card")
     stored = known.filter(merchant=fresh.merchant_id, key=fresh.key).first()
-    if stored is not None and bytes(stored.fingerprint) != bytes(fresh.fingerprint):
+    if stored is not None and not is_same(fresh, stored.fingerprint):
         raise OtherContent(stored)
     return stored
+
+
+def is_same(fresh: Operation, fingerprint: bytes | memoryview) -> bool:
+    """Whether this is the fingerprint of the same wish, under whichever key it was made."""
+    if bytes(fingerprint) == bytes(fresh.fingerprint):
+        return True
+    try:
+        return bool(fresh.asked_as) and bytes(fingerprint) == _fingerprint(fresh, like=fingerprint)
+    except vault.CannotOpen:
+        return False  # its key was retired since: nothing is changed, and the first outcome shown
+
+
+def _fingerprint(fresh: Operation, *, like: bytes | memoryview = b"") -> bytes:
+    return vault.card_index(merchant=fresh.merchant_id, provider="fingerprint", number=fresh.asked_as, like=like)
 
 
 def _is_put_forward(fresh: Operation) -> bool:
@@ -268,7 +281,7 @@ def _new(member: Member, key: uuid.UUID, wish: Wish, priority: int) -> Operation
         points=points.count if points else None,
         also_activate=wish.also_activate,
         extra=dict(wish.extra or {}),
-        in_flight_key=bytes(wish.card.index),
+        in_flight_key=wish.card.key.bytes,
         priority=priority,
         asked_by_id=member.person_id,
         asked_at=clock.now(),
@@ -277,9 +290,8 @@ def _new(member: Member, key: uuid.UUID, wish: Wish, priority: int) -> Operation
     operation.sealed_input = vault.seal(calls.place(operation, "input"), private.encode()) if private else None
     asked = [wish.verb, wish.card.pk, operation.amount_minor, operation.currency, operation.points]
     asked += [operation.original_id, operation.also_activate, sorted(operation.extra.items()), private]
-    operation.fingerprint = vault.card_index(
-        merchant=member.merchant_id, provider="fingerprint", number=json.dumps(asked)
-    )
+    operation.asked_as = json.dumps(asked)
+    operation.fingerprint = _fingerprint(operation)
     return operation
 
 

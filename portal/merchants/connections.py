@@ -47,7 +47,8 @@ def seal_secrets(connection: Connection, secrets: Mapping[str, str], *, by: Pers
     connection.secret_notes = {}
     for name, secret in secrets.items():
         fresh = credentials.note(secret, merchant=connection.merchant_id, at=now, by=by.pk if by else None).kept()
-        known = before.get(name, {}).get("fingerprint") == fresh["fingerprint"]
+        told = before.get(name, {}).get("fingerprint", "")
+        known = told and told == credentials.fingerprint(secret, merchant=connection.merchant_id, like=told)
         connection.secret_notes[name] = before[name] if known else fresh
 
 

@@ -50,7 +50,15 @@ def ending(secret: str) -> str:
     return body[-4:] if len(body) >= SHORTEST_TO_END else ""
 
 
-def fingerprint(secret: str, *, merchant: int) -> str:
-    """A keyed hash, `<key id>:<16 hexadecimal digits>`: alike for alike secrets of one merchant only."""
-    key_id, _colon, digest = vault.verifier(f"secret of {merchant}", secret).partition(b":")
+def fingerprint(secret: str, *, merchant: int, like: str = "") -> str:
+    """A keyed hash, `<key id>:<16 hexadecimal digits>`: alike for alike secrets of one merchant only.
+
+    `like` is an older one: the new one is made under the same key, if that is on the ring still.
+    """
+    purpose = f"secret of {merchant}"
+    try:
+        made = vault.verifier(purpose, secret, like=like.encode())
+    except vault.CannotOpen:
+        made = vault.verifier(purpose, secret)
+    key_id, _colon, digest = made.partition(b":")
     return f"{key_id.decode()}:{digest[:8].hex()}"

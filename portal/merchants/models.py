@@ -169,6 +169,8 @@ class Invitation(models.Model):
     Of the link's token only a keyed hash is kept.
     """
 
+    KEYED_HASHES: ClassVar = {"token_hash": "state = 'pending' AND expires_at > statement_timestamp()"}
+
     merchant = models.ForeignKey(Merchant, on_delete=models.CASCADE)
     key = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     email = models.EmailField()
@@ -412,6 +414,8 @@ class PinRows(WrittenRows["Pin"]):
 class Pin(models.Model):
     """A member's PIN for the merchant's tills, kept so that nobody can read it. Removing the member removes it."""
 
+    KEYED_HASHES: ClassVar = {"hash": "true"}
+
     merchant = models.ForeignKey(Merchant, on_delete=models.CASCADE)
     member = models.OneToOneField(Member, on_delete=models.CASCADE)
     key = models.UUIDField(default=uuid.uuid4, editable=False)
@@ -446,6 +450,11 @@ class Till(models.Model):
     The browser proves that it is the till by a token of which only a keyed hash stands here. It is unlocked for
     `cashier` as long as the browser's session knows what `unlock_verifier` is the keyed hash of.
     """
+
+    KEYED_HASHES: ClassVar = {
+        "token_verifier": "ended_at IS NULL",
+        "unlock_verifier": "unlocked_at > statement_timestamp() - interval '12 hours'",
+    }
 
     merchant = models.ForeignKey(Merchant, on_delete=models.CASCADE)
     store = models.ForeignKey(Store, on_delete=models.PROTECT)

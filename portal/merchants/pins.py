@@ -108,6 +108,8 @@ def check(merchant_id: int, who: uuid.UUID, digits: str, *, refused: str = "") -
         pin.failures, pin.dead_at = 0, None  # they have signed in with their password since
     if is_right:
         pin.failures, pin.blocked_until = 0, None
+        if not vault.is_current(pin.hash.encode()):  # the one moment in which it can be hashed under a newer key
+            pin.hash = _hash(pin, digits)
         pin.save()
         return pin.member, ""
     pin.failures += 1

@@ -138,7 +138,20 @@ def _of(request: HttpRequest) -> Till | None:
             .filter(merchant_id=merchant_id, key=uuid.UUID(key), ended_at=None)
             .first()
         )
-    return till if till and vault.verifies(till.token_verifier, "till", f"{key}:{token}") else None
+    if till is None or not vault.verifies(till.token_verifier, "till", f"{key}:{token}"):
+        return None
+    if not vault.is_current(till.token_verifier):
+        _hash_anew(till, token)
+    return till
+
+
+@till_writer.writes
+def _hash_anew(till: Till, token: str) -> None:
+    """Keep the till under a newer key, in the one moment in which its token is known."""
+    with tenancy.merchant(till.merchant_id):
+        Till.objects.filter(pk=till.pk, token_verifier=till.token_verifier).update(
+            token_verifier=vault.verifier("till", f"{till.key.hex}:{token}")
+        )
 
 
 # ---- Who is at it -------------------------------------------------------------------------------------------------

@@ -386,12 +386,8 @@ def test_the_text_is_sealed_and_unreadable_without_the_private_ring(post: Post, 
 
     assert b"canary" not in bytes(mail.sealed_message)
     settings.OPENING_KEYS = None
-    vault._opening.cache_clear()
-    try:
-        with pytest.raises(ImproperlyConfigured, match="may seal but not open"):
-            vault.open_sealed(outbox._place(mail), mail.sealed_message)
-    finally:
-        vault._opening.cache_clear()
+    with pytest.raises(ImproperlyConfigured, match="may seal but not open"):
+        vault.open_sealed(outbox._place(mail), mail.sealed_message)
 
 
 def test_the_text_is_erased_once_it_is_sent(post: Post, server: MailServer):

@@ -11,7 +11,7 @@ from django.db import IntegrityError, connection, transaction
 from django.test import Client
 from django.utils import timezone
 
-from portal.merchants import invitations, people, tenancy, vault
+from portal.merchants import invitations, people, ring, tenancy, vault
 from portal.merchants.models import (
     AuditEntry,
     Invitation,
@@ -431,9 +431,9 @@ def test_no_answer_to_the_link_is_logged_with_its_address(visitor, olivia, mailo
 
 def test_a_token_hashed_under_an_older_key_still_opens(visitor, olivia, mailoutbox, monkeypatch):
     send(olivia)
-    ring = vault._sealing()
-    newer = {"current": "i2", "keys": {**ring["index"]["keys"], "i2": "00" * 32}}
-    monkeypatch.setattr(vault, "_sealing", lambda: {**ring, "index": newer})
+    before = ring.sealing()
+    newer = {"current": "i2", "keys": {**before["index"]["keys"], "i2": "00" * 32}}
+    monkeypatch.setattr(ring, "sealing", lambda: {**before, "index": newer})
 
     assert visitor.get(link_in(mailoutbox[0]), follow=True).status_code == 200
 

@@ -11,7 +11,7 @@ from django.test import RequestFactory
 from django.utils import timezone
 
 from portal.desk import demo
-from portal.merchants import pins, tenancy, vault
+from portal.merchants import pins, ring, tenancy
 from portal.merchants.models import AuditEntry, Member, Merchant, Person, Pin
 from tests.conftest import make_merchant, make_person
 from tests.merchants.tills import PIN, change, choose_pin, fresh
@@ -44,7 +44,7 @@ def test_a_pin_is_stored_so_that_the_database_alone_cannot_tell_it(pin, monkeypa
 
     assert PIN not in pin.hash
     assert not guessed
-    monkeypatch.setattr(vault, "_sealing", lambda: {"index": {"current": "i1", "keys": {"i1": "00" * 32}}})
+    monkeypatch.setattr(ring, "sealing", lambda: {"index": {"current": "i1", "keys": {"i1": "00" * 32}}})
     assert check(pin) == (None, "wrong")
 
 

@@ -6,21 +6,17 @@ import stat
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from portal.merchants import vault
+from portal.merchants import ring, vault
 
 HERE = vault.Context(merchant=1, table="merchants_connection", row="4ea0", field="secrets")
 
 
 @pytest.fixture(autouse=True)
-def ring(tmp_path, settings):
+def folder(tmp_path, settings):
     """A fresh key ring of its own."""
-    vault.create_ring(tmp_path)
+    ring.create(tmp_path)
     settings.SEALING_KEYS, settings.OPENING_KEYS = tmp_path / "sealing.json", tmp_path / "opening.json"
-    vault._sealing.cache_clear()
-    vault._opening.cache_clear()
-    yield tmp_path
-    vault._sealing.cache_clear()
-    vault._opening.cache_clear()
+    return tmp_path
 
 
 def test_what_was_sealed_is_opened_in_its_own_place():
@@ -74,24 +70,22 @@ def test_a_process_without_the_private_ring_seals_but_cannot_open(settings):
         vault.open_sealed(HERE, sealed)
 
 
-def test_the_sealing_file_holds_no_key_that_opens(ring):
-    private = json.loads((ring / "opening.json").read_text())["keys"]["k1"]
+def test_the_sealing_file_holds_no_key_that_opens(folder):
+    private = json.loads((folder / "opening.json").read_text())["keys"]["k1"]
 
-    assert private not in (ring / "sealing.json").read_text()
+    assert private not in (folder / "sealing.json").read_text()
 
 
-def test_an_older_key_on_the_ring_still_opens_after_a_newer_one_took_over(ring):
+def test_an_older_key_on_the_ring_still_opens_after_a_newer_one_took_over(folder):
     before = vault.seal(HERE, b"old")
-    other = ring / "newer"
-    vault.create_ring(other)
+    other = folder / "newer"
+    ring.create(other)
     for name in ("sealing.json", "opening.json"):
-        content = json.loads((ring / name).read_text())
+        content = json.loads((folder / name).read_text())
         content["keys"]["k2"] = json.loads((other / name).read_text())["keys"]["k1"]
         if "current" in content:
             content["current"] = "k2"
-        (ring / name).write_text(json.dumps(content))
-    vault._sealing.cache_clear()
-    vault._opening.cache_clear()
+        (folder / name).write_text(json.dumps(content))
 
     after = vault.seal(HERE, b"new")
 
@@ -99,23 +93,23 @@ def test_an_older_key_on_the_ring_still_opens_after_a_newer_one_took_over(ring):
     assert [vault.open_sealed(HERE, box) for box in (before, after)] == [b"old", b"new"]
 
 
-def test_key_files_are_readable_by_their_owner_only(ring):
+def test_key_files_are_readable_by_their_owner_only(folder):
     for name in ("sealing.json", "opening.json"):
-        assert stat.S_IMODE((ring / name).stat().st_mode) == 0o600
+        assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600
 
 
-def test_an_existing_ring_is_left_alone(ring):
-    before = (ring / "opening.json").read_text()
+def test_an_existing_ring_is_left_alone(folder):
+    before = (folder / "opening.json").read_text()
 
-    assert vault.create_ring(ring) is False
-    assert (ring / "opening.json").read_text() == before
+    assert ring.create(folder) is False
+    assert (folder / "opening.json").read_text() == before
 
 
-def test_half_a_ring_is_not_completed_by_a_half_that_does_not_fit(ring):
-    (ring / "opening.json").unlink()
+def test_half_a_ring_is_not_completed_by_a_half_that_does_not_fit(folder):
+    (folder / "opening.json").unlink()
 
     with pytest.raises(ImproperlyConfigured, match="backup"):
-        vault.create_ring(ring)
+        ring.create(folder)
 
 
 def test_a_card_is_found_again_by_the_same_index():
@@ -135,11 +129,10 @@ def test_the_same_number_at_another_merchant_or_provider_has_another_index():
     assert len(indexes) == 4
 
 
-def test_an_index_depends_on_the_ring_and_cannot_be_guessed_from_the_number(ring):
+def test_an_index_depends_on_the_ring_and_cannot_be_guessed_from_the_number(folder):
     before = vault.card_index(merchant=1, provider="cardinquiry", number="4352")
-    content = json.loads((ring / "sealing.json").read_text())
+    content = json.loads((folder / "sealing.json").read_text())
     content["index"]["keys"]["i1"] = "00" * 32
-    (ring / "sealing.json").write_text(json.dumps(content))
-    vault._sealing.cache_clear()
+    (folder / "sealing.json").write_text(json.dumps(content))
 
     assert vault.card_index(merchant=1, provider="cardinquiry", number="4352") != before

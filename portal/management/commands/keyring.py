@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from portal.merchants import vault
+from portal.merchants import ring
 
 
 class Command(BaseCommand):
@@ -17,5 +17,5 @@ class Command(BaseCommand):
         parser.add_argument("--create", metavar="DIR", type=Path, required=True)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if vault.create_ring(options["create"]):
+        if ring.create(options["create"]):
             self.stdout.write("Key ring made. Back it up apart from the database: without it no secret can be opened.")
