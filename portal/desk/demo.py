@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings
 from django.db import connections as databases
 from django.db import models, transaction
 from django.utils.translation import gettext as _
@@ -183,6 +184,16 @@ def _delete(cursor: Any, tables: list[type[models.Model]], column: str, ids: lis
     for name in names:
         cursor.execute(sql.SQL("ALTER TABLE {} ENABLE TRIGGER USER").format(name))
     cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+
+
+def removal(merchant: Merchant, role: str) -> str:
+    """The command that takes the demo away, for the owner of one of its merchants; else nothing.
+
+    A command and no button: what is over is kept from everybody but the tables' owner, whose login no process that
+    serves people or works for them holds.
+    """
+    is_demo = settings.DEMO and merchant.slug in [each.slug for each in MERCHANTS]
+    return "manage.py demo --remove" if is_demo and role == Role.OWNER else ""
 
 
 # ---- What people are told -------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """What stands around every staff page: the rail, the switcher, the person, the scan box."""
 
 import uuid
+from dataclasses import dataclass
 from typing import cast
 
 from django.conf import settings
@@ -34,6 +35,10 @@ def staff(request: HttpRequest) -> dict[str, object]:
         "viewing": inside.viewing,
         "roles_url": reverse("roles", args=[inside.merchant.slug]),
         "home_url": reverse("desk", args=[inside.merchant.slug]),
+        # The search posts, and whoever only looks posts nothing.
+        "search_url": "" if inside.viewing else reverse("search", args=[inside.merchant.slug]),
+        "keys_url": reverse("keys", args=[inside.merchant.slug]),
+        "single_keys_off": not inside.person.single_keys,
     }
     if inside.till is not None:
         frame["till"] = inside.till
@@ -113,26 +118,45 @@ _INSIDE = {
 }
 
 
-def _rail(request: StaffRequest) -> list[dict[str, object]]:
-    places = [
-        ("desk", _("Desk"), Permission.SEE_DESK),
-        ("cards", _("Cards"), Permission.SEE_OPERATIONS),
-        ("operations", _("Operations"), Permission.SEE_OPERATIONS),
-        ("attention", _("Attention"), Permission.SEE_OPERATIONS),
-        ("customers", _("Customers"), Permission.SEE_CONSENTING_CUSTOMERS),
-        ("settings", _("Settings"), Permission.SEE_SETTINGS),
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A place in the rail. `go` is the letter that leads there after a g."""
+
+    name: str
+    label: str
+    url: str
+    go: str
+
+
+def places(request: StaffRequest) -> list[Place]:
+    """The places this person may go to, in the rail's order."""
+    all_of_them = [
+        ("desk", _("Desk"), "d", Permission.SEE_DESK),
+        ("cards", _("Cards"), "c", Permission.SEE_OPERATIONS),
+        ("operations", _("Operations"), "t", Permission.SEE_OPERATIONS),
+        ("attention", _("Attention"), "a", Permission.SEE_OPERATIONS),
+        ("customers", _("Customers"), "u", Permission.SEE_CONSENTING_CUSTOMERS),
+        ("settings", _("Settings"), "s", Permission.SEE_SETTINGS),
     ]
+    return [
+        Place(name=name, label=label, url=reverse(name, args=[request.merchant.slug]), go=go)
+        for name, label, go, permission in all_of_them
+        if may(request.member.role, permission) and (permission in BY_PIN or not request.by_pin)
+    ]
+
+
+def _rail(request: StaffRequest) -> list[dict[str, object]]:
     name = request.resolver_match.url_name if request.resolver_match else ""
     here = "customers" if name in _OF_CUSTOMERS else _INSIDE.get(name or "", name)
     return [
         {
-            "label": label,
-            "url": reverse(place, args=[request.merchant.slug]),
-            "current": here == place,
-            "count": attention.waiting_count(request.merchant.pk) if place == "attention" else "",
+            "label": place.label,
+            "url": place.url,
+            "go": place.go,
+            "current": here == place.name,
+            "count": attention.waiting_count(request.merchant.pk) if place.name == "attention" else "",
         }
-        for place, label, permission in places
-        if may(request.member.role, permission) and (permission in BY_PIN or not request.by_pin)
+        for place in places(request)
     ]
 
 

@@ -8,7 +8,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from portal.desk import connection_tiles, needs, yesterday
+from portal.desk import connection_tiles, demo, first_steps, needs, yesterday
 from portal.ledger import shift_pages, shifts, words
 from portal.ledger.models import Inquiry
 from portal.merchants.access import StaffRequest, member
@@ -45,6 +45,7 @@ def page(request: StaffRequest, status: int = 200, **more: object) -> HttpRespon
     at_the_back = not request.by_pin and may(request.member.role, Permission.SEE_SETTINGS)
     shown: dict[str, object] = {
         "needs": needs.of(request),
+        "first_steps": first_steps.of(request),
         "look_ups": _recent(request),
         "under_way": _under_way(request),
         "time_zone": request.merchant.time_zone,
@@ -56,6 +57,7 @@ def page(request: StaffRequest, status: int = 200, **more: object) -> HttpRespon
             "tiles": tiles,
             "yesterday": yesterday.lines(request.merchant, day) if tiles else [],
             "yesterday_date": day,
+            "demo_command": demo.removal(request.merchant, request.member.role),
         }
     return render(request, "desk/home.html", shown | more, status=status)
 

@@ -8,6 +8,7 @@ from django.utils.translation import ngettext
 
 from portal import formats
 from portal.ledger import approvals, attention
+from portal.ledger.models import Operation, OperationState
 from portal.mail.models import MailState, OutgoingMail
 from portal.merchants.access import StaffRequest
 from portal.merchants.roles import BY_PIN, Permission, may
@@ -31,9 +32,17 @@ def of(request: StaffRequest) -> list[Need]:
     needs = []
     if _sees(request, Permission.SEE_OPERATIONS):
         unclear, second = _count(attention.unclear(merchant.pk)), _count(approvals.waiting(merchant.pk))
+        checked = _count(
+            Operation.objects.filter(merchant=merchant, state=OperationState.CHECKING, ended_at=None).order_by()
+        )
         here = reverse("attention", args=[slug])
         needs += [
             _need(unclear, ngettext("needs a person", "need a person", unclear), f"{here}?only={attention.UNCLEAR}"),
+            _need(
+                checked,
+                ngettext("is being checked", "are being checked", checked),
+                f"{reverse('operations', args=[slug])}?state={OperationState.CHECKING}",
+            ),
             _need(
                 second,
                 ngettext("waits for a second person", "wait for a second person", second),

@@ -9,7 +9,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
-from portal.desk import frame, home, resolver
+from portal.desk import first_steps, frame, home, resolver
 from portal.ledger import balances, cards, operation_words
 from portal.ledger.forms import ScanForm
 from portal.ledger.models import Approval, Card, Operation, State
@@ -69,6 +69,7 @@ def _look_up(request: StaffRequest, form: ScanForm) -> HttpResponse:
         client=client_context(request),
         extra=form.entered(),
     )
+    first_steps.note_look_up(request.merchant)
     if inquiry.card is not None and inquiry.state not in (State.WANTS_PIN, State.WANTS_NUMBER):
         return redirect("card", request.merchant.slug, inquiry.card.key)
     return redirect("look_up", request.merchant.slug, inquiry.key)

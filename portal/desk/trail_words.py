@@ -43,6 +43,7 @@ GROUPS: dict[str, tuple[Promise, dict[str, Promise]]] = {
         _("People and roles"),
         {
             "merchant founded": _("Founded the merchant"),
+            "first steps hidden": _("Hid the first steps on the desk"),
             "person invited": _("Invited somebody"),
             "invitation sent anew": _("Sent an invitation again"),
             "invitation withdrawn": _("Withdrew an invitation"),

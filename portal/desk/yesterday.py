@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date as Date
 from datetime import timedelta
+from uuid import UUID
 
 from django.db.models import Count, Sum
 
@@ -19,6 +20,7 @@ from portal.money import Money
 ONTO, FROM = "onto", "from"
 _WAYS = {"top_up": ONTO, "issue_points": ONTO, "pay": FROM, "tip": FROM, "redeem_points": FROM}
 _BACK = {ONTO: FROM, FROM: ONTO}
+_CONNECTION = ("connection__environment", "connection__name", "connection__key")
 _OPEN = (OperationState.WAITING, *IN_FLIGHT)
 
 
@@ -27,6 +29,7 @@ class Line:
     """A connection's day. Money is one text per currency; test connections never share a line with live ones."""
 
     connection: str
+    key: UUID
     environment: str
     done: int
     onto: list[str]
@@ -54,18 +57,18 @@ def lines(merchant: Merchant, day: Date) -> list[Line]:
     # All of the day in one query, by what tells the lines apart: some dozen rows however busy the day was.
     grouped = (
         Operation.objects.filter(merchant=merchant, asked_at__gte=since, asked_at__lt=until)
-        .values("connection__environment", "connection__name", "verb", "original__verb", "currency", "state")
+        .values(*_CONNECTION, "verb", "original__verb", "currency", "state")
         .annotate(count=Count("pk"), minor=Sum("amount_minor"), moved=Sum("points"))
         .order_by()
     )
-    found: dict[tuple[str, str], _Sums] = {}
+    found: dict[tuple[str, str, UUID], _Sums] = {}
     for row in grouped:
-        sums = found.setdefault((row["connection__environment"], row["connection__name"]), _Sums())
+        sums = found.setdefault(tuple(row[name] for name in _CONNECTION), _Sums())
         sums.states[row["state"]] += row["count"]
         if row["state"] == OperationState.DONE and (way := _way(row["verb"], row["original__verb"])):
             sums.money[way, row["currency"]] += int(row["minor"] or 0)
             sums.points[way] += int(row["moved"] or 0)
-    return [_line(environment, name, sums) for (environment, name), sums in sorted(found.items())]
+    return [_line(*connection, sums) for connection, sums in sorted(found.items(), key=lambda each: each[0])]
 
 
 def _way(verb: str, original: str | None) -> str:
@@ -75,9 +78,10 @@ def _way(verb: str, original: str | None) -> str:
     return _WAYS.get(verb, "")
 
 
-def _line(environment: str, name: str, sums: _Sums) -> Line:
+def _line(environment: str, name: str, key: UUID, sums: _Sums) -> Line:
     return Line(
         connection=name,
+        key=key,
         environment=environment,
         done=sums.states[OperationState.DONE],
         onto=_money(sums, ONTO),

@@ -47,6 +47,7 @@ class Person(AbstractBaseUser, PermissionsMixin):
         max_length=10, blank=True, help_text="Chosen for all pages and mails; empty: whatever the browser asks for."
     )
     joined_at = models.DateTimeField(auto_now_add=True)
+    single_keys = models.BooleanField(default=True, help_text="Whether single letters on the keyboard do something.")
     sessions_ended = models.PositiveIntegerField(default=0, help_text="Counting it up ends every session.")
 
     objects: ClassVar[PersonManager] = PersonManager()
@@ -99,6 +100,8 @@ class Merchant(models.Model):
     lock_after_seconds = models.PositiveSmallIntegerField(
         default=120, help_text="A till that nobody touches for so long locks itself."
     )
+    first_look_up_at = models.DateTimeField(null=True, blank=True, help_text="Look-ups themselves are not kept.")
+    first_steps_closed_at = models.DateTimeField(null=True, blank=True, help_text="Their list is shown no more.")
     second_person_from_points = models.BigIntegerField(null=True, blank=True, help_text="The same, for points.")
 
     class Meta:

@@ -3,6 +3,7 @@
 const root = document.documentElement;
 root.classList.add("script");
 
+const palette = document.getElementById("palette");
 const scanBox = () => document.getElementById("scan-number");
 const isField = (element) => element instanceof Element && element.matches("input:not([type=checkbox]), select, textarea, [contenteditable]");
 const isPending = () => document.querySelector("[data-pending]") !== null;
@@ -11,19 +12,8 @@ const isPending = () => document.querySelector("[data-pending]") !== null;
 
 const keepSetting = (name, value) => { try { localStorage.setItem(name, value); } catch { /* private window: the choice lasts for this page */ } };
 const readSetting = (name) => { try { return localStorage.getItem(name); } catch { return null; } };
-let shortcuts = readSetting("shortcuts") !== "off";
-
-function showShortcuts() {
-  root.classList.toggle("no-shortcuts", !shortcuts);
-  for (const choice of document.querySelectorAll("[data-shortcuts]")) choice.checked = shortcuts;
-}
-showShortcuts();
-document.addEventListener("change", (event) => {
-  if (!event.target.matches("[data-shortcuts]")) return;
-  shortcuts = event.target.checked;
-  keepSetting("shortcuts", shortcuts ? "on" : "off");
-  showShortcuts();
-});
+const shortcuts = document.body.dataset.singleKeys !== "off"; // each person's own choice
+root.classList.toggle("no-shortcuts", !shortcuts);
 
 function openScanBox() {
   const box = scanBox();
@@ -41,6 +31,12 @@ let arrivedBy = "K"; // how the number came: B a barcode, M a magnetic stripe, K
 
 document.addEventListener("keydown", (event) => {
   if (event.isComposing) return;
+  if (event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey) && !event.altKey && palette) {
+    event.preventDefault();
+    openPalette(document.querySelector("[data-palette]").href);
+    return;
+  }
+  if (palette?.open) return keyInPalette(event);
   const fast = event.timeStamp - lastKeyAt < SCAN_GAP_MS;
   const scanned = fast && burst.length >= SCAN_LENGTH;
   const printable = event.key.length === 1 && !event.ctrlKey && !event.metaKey && !event.altKey;
@@ -80,7 +76,7 @@ document.addEventListener("keydown", (event) => {
       openScanBox();
     } else if (burst.length === 1 && shortcuts && !event.repeat) {
       // A scanned card may begin with any letter: a hand leaves it standing alone.
-      setTimeout((at) => { if (lastKeyAt === at) openAction(event.key); }, 2 * SCAN_GAP_MS, lastKeyAt);
+      setTimeout((at) => { if (lastKeyAt === at) pressedAlone(event.key); }, 2 * SCAN_GAP_MS, lastKeyAt);
     } else if (burst.length === SCAN_LENGTH && scanBox()) {
       event.preventDefault();
       scanBox().focus();
@@ -89,8 +85,17 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-function openAction(key) {
-  document.querySelector(`[data-key="${CSS.escape(key.toLowerCase())}"]`)?.click();
+const GO_MS = 1500;
+let goingUntil = 0;
+
+// `g` and a letter goes to a place, `?` shows the keys, any other letter opens an action of the page.
+function pressedAlone(key) {
+  const going = performance.now() < goingUntil;
+  goingUntil = !going && key === "g" ? performance.now() + GO_MS : 0;
+  const letter = CSS.escape(key.toLowerCase());
+  if (going) document.querySelector(`[data-go="${letter}"]`)?.click();
+  else if (key === "?" && palette) openPalette(palette.dataset.keysUrl);
+  else if (key !== "g") document.querySelector(`[data-key="${letter}"]`)?.click();
 }
 
 // Esc leaves the field first, then the question or the page.
@@ -98,6 +103,44 @@ function goBack() {
   if (isField(document.activeElement) && document.activeElement !== document.body) document.activeElement.blur();
   else document.querySelector("[data-back]")?.click();
 }
+
+// ---- The palette: the search, or the keyboard map, over whatever page is open
+
+function openPalette(url) {
+  const here = document.querySelector("main [data-finder]");
+  if (location.pathname === new URL(url, location).pathname) return here?.focus(); // it is this page
+  htmx.ajax("GET", url, { target: "#palette-body", swap: "innerHTML" }).then(() => {
+    const body = document.getElementById("palette-body");
+    if (!body.childElementCount) return location.assign(url); // no fragment came: the page says why
+    if (!palette.open) palette.showModal();
+    (body.querySelector("[autofocus]") || palette).focus();
+  });
+}
+
+function keyInPalette(event) {
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  const links = [...palette.querySelectorAll("#found a")];
+  if (step && links.length) {
+    event.preventDefault();
+    const next = links.indexOf(document.activeElement) + step;
+    (links[next] || palette.querySelector("[data-finder]")).focus();
+  } else if (event.key === "Enter" && event.target.matches("[data-finder]")) {
+    // Only what was found for just these letters; otherwise Enter searches.
+    const found = document.getElementById("found");
+    if (found.dataset.for !== event.target.value.trim() || !found.dataset.for || !links.length) return;
+    event.preventDefault();
+    links[0].click();
+  }
+}
+
+document.addEventListener("click", (event) => {
+  const opener = event.target.closest("[data-palette]");
+  if (opener && palette && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
+    event.preventDefault();
+    openPalette(opener.href);
+  } else if (palette?.open && event.target === palette) palette.close(); // the ground around it
+});
+palette?.addEventListener("close", () => { document.getElementById("palette-body").replaceChildren(); });
 
 // ---- Scan box: what scanners add around the number
 
@@ -256,7 +299,8 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   }
 });
 
-document.addEventListener("htmx:afterSwap", () => {
+document.addEventListener("htmx:afterSwap", (event) => {
+  if (palette?.contains(event.target)) return;
   tellTimes();
   understand();
   const fragment = document.getElementById("reading") || document.getElementById("outcome");
@@ -308,7 +352,8 @@ function stay() {
 
 for (const sign of ["keydown", "pointerdown", "wheel", "beforeprint"]) window.addEventListener(sign, stay);
 
-document.addEventListener("htmx:afterSwap", () => {
+document.addEventListener("htmx:afterSwap", (event) => {
+  if (palette?.contains(event.target)) return;
   const outcome = document.getElementById("outcome");
   if (outcome && !outcome.hasAttribute("data-pending") && outcome.querySelector("[data-leaves]")) leaveSoon();
 });

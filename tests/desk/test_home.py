@@ -61,16 +61,20 @@ def test_nothing_waiting_is_said_with_calm_zeroes(till, signed_in, milan):
 
     assert numbers(page) == {
         "need a person": "0",
+        "are being checked": "0",
         "wait for a second person": "0",
         "mails failed": "0",
         "connections are paused": "0",
     }
-    assert page.count("need-none") == 4
+    assert page.count("need-none") == 5
 
 
 def test_each_number_opens_the_list_of_just_these(till, signed_in, milan, paywizard):
     needs_a_person(till, "914639258868501")
     needs_a_person(till, "914639258868502")
+    checking = till.asks("pay", 500, number="914639258868503")
+    becomes(checking, state="running", lease_until=timezone.now())
+    becomes(checking, state="checking", lease_until=None)
     Connection.objects.filter(pk=paywizard.pk).update(paused_at=timezone.now(), pause_reason="key_refused")
     browser = signed_in(milan)
 
@@ -82,6 +86,9 @@ def test_each_number_opens_the_list_of_just_these(till, signed_in, milan, paywiz
     opened = {label: browser.get(url.replace("&amp;", "&")) for url, label in urls.items()}
     assert all(answer.status_code == 200 for answer in opened.values())
     assert opened["need a person"].text.count("/attention/") > 2
+    listed = opened["is being checked"].text.split("<main")[1]
+    assert listed.count(f"{DESK}operations/{checking.key}/") == 1
+    assert "8501" not in listed
     assert "Nothing waits for a second person." in opened["wait for a second person"].text
     assert "8501" not in opened["wait for a second person"].text
     assert "Paused since" in opened["connection is paused"].text
@@ -130,10 +137,19 @@ def test_failed_mails_are_counted_and_listed(arrange, jung, signed_in, milan, co
 @pytest.mark.parametrize(
     ("role", "seen"),
     [
-        ("cashier", {"need a person", "wait for a second person"}),
+        ("cashier", {"need a person", "are being checked", "wait for a second person"}),
         ("marketing", set()),
-        ("accountant", {"need a person", "wait for a second person", "connections are paused"}),
-        ("read_only", {"need a person", "wait for a second person", "mails failed", "connections are paused"}),
+        ("accountant", {"need a person", "are being checked", "wait for a second person", "connections are paused"}),
+        (
+            "read_only",
+            {
+                "need a person",
+                "are being checked",
+                "wait for a second person",
+                "mails failed",
+                "connections are paused",
+            },
+        ),
     ],
 )
 def test_a_role_sees_the_numbers_of_what_it_may_open(arrange, jung, connection, signed_in, role, seen):
@@ -211,10 +227,13 @@ def test_a_day_is_the_merchants_from_midnight_to_midnight(at_noon, jung):
 
 def test_the_page_names_the_day_and_the_zone(at_noon, jung, signed_in, milan):
     at_noon("pay", 12_50)
-    page = signed_in(milan).get(DESK).text
+    browser = signed_in(milan)
+    page = browser.get(DESK).text
 
     assert "$12.50" in page
     assert "in Europe/Berlin" in page
+    (url,) = re.findall(r'href="([^"]+when=yesterday[^"]+)"', page)
+    assert "$12.50" in browser.get(url.replace("&amp;", "&")).text
 
 
 def test_nothing_of_another_merchants_day_is_told(at_noon, kauri):
