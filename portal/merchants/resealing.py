@@ -113,12 +113,12 @@ def _counted(statement: sql.Composed) -> dict[str, int]:
 
 
 # ---- Sealing anew ---------------------------------------------------------------------------------------------
-_OLD_BYTES = sql.SQL("""
+_BYTES_AFTER = sql.SQL("""
 SELECT id, {column} FROM {table}
-WHERE id > %(after)s AND {column} IS NOT NULL AND substring({column} from 1 for %(length)s) <> %(prefix)s
+WHERE id > %(after)s AND {column} IS NOT NULL AND (%(all)s OR substring({column} from 1 for %(length)s) <> %(prefix)s)
 ORDER BY id LIMIT %(batch)s
 """)
-_OLD_JSON = sql.SQL("""
+_JSON_AFTER = sql.SQL("""
 SELECT id, {column}::text FROM {table} WHERE id > %(after)s AND {column} <> '{{}}' ORDER BY id LIMIT %(batch)s
 """)
 _REPLACE = sql.SQL("""
@@ -136,7 +136,8 @@ WHERE t.id = f.id AND t.{column} = f.before
 def reseal(column: Column) -> tuple[int, int]:
     """Once through a column of boxes: how many rows were sealed anew, and how many do not open."""
     done = stuck = after = 0
-    while rows := _older(column, after):
+    prefix = f"1:{ring.sealing()['current']}:".encode()
+    while rows := _rows(column, after, but=prefix):
         after = rows[-1][0]
         fresh = []
         for row, before in rows:
@@ -152,10 +153,24 @@ def reseal(column: Column) -> tuple[int, int]:
     return done, stuck
 
 
-def _older(column: Column, after: int) -> list[tuple[int, Any]]:
-    prefix = f"1:{ring.sealing()['current']}:".encode()
-    values = {"after": after, "batch": BATCH, "prefix": prefix, "length": len(prefix)}
-    statement = (_OLD_JSON if column.is_json else _OLD_BYTES).format(**column.names)
+def opened(column: Column) -> tuple[int, int]:
+    """How many boxes of a column open with this ring, and how many do not. What is in them is not looked at."""
+    done = stuck = after = 0
+    while rows := _rows(column, after, but=b""):
+        after = rows[-1][0]
+        for _row, kept in rows:
+            for box in _boxes(column, kept).values():
+                if vault.opens(box):
+                    done += 1
+                else:
+                    stuck += 1
+    return done, stuck
+
+
+def _rows(column: Column, after: int, *, but: bytes) -> list[tuple[int, Any]]:
+    """The next rows with a box, but those whose box begins so; of a column in JSON all."""
+    values = {"after": after, "batch": BATCH, "prefix": but, "length": len(but), "all": not but}
+    statement = (_JSON_AFTER if column.is_json else _BYTES_AFTER).format(**column.names)
     with database.cursor() as cursor:
         cursor.execute(statement, values)  # type: ignore[arg-type]
         return [(row, value if column.is_json else bytes(value)) for row, value in cursor.fetchall()]
@@ -164,10 +179,16 @@ def _older(column: Column, after: int) -> list[tuple[int, Any]]:
 def _anew(column: Column, before: Any) -> Any:
     if not column.is_json:
         return vault.resealed(before)
-    boxes = {name: base64.b64decode(box) for name, box in json.loads(before).items()}
+    boxes = _boxes(column, before)
     if all(vault.is_current_box(box) for box in boxes.values()):
         return before
     return json.dumps({name: base64.b64encode(vault.resealed(box)).decode() for name, box in boxes.items()})
+
+
+def _boxes(column: Column, kept: Any) -> dict[str, bytes]:
+    if not column.is_json:
+        return {"": kept}
+    return {name: base64.b64decode(box) for name, box in json.loads(kept).items()}
 
 
 def _replace(column: Column, fresh: list[tuple[int, Any, Any]]) -> int:

@@ -68,6 +68,15 @@ def resealed(sealed: bytes | memoryview) -> bytes:
     return _boxed(_content(sealed))
 
 
+def opens(sealed: bytes | memoryview) -> bool:
+    """Whether this ring opens the box, in whichever place it stands."""
+    try:
+        _content(sealed)
+    except CannotOpen:
+        return False
+    return True
+
+
 def is_current_box(sealed: bytes | memoryview) -> bool:
     """Whether this box was made with the current key."""
     return bytes(sealed).startswith(b":".join([_FORMAT, ring.sealing()["current"].encode(), b""]))

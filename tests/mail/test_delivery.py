@@ -16,7 +16,7 @@ from django.utils import timezone
 from portal.mail import outbox, smtp
 from portal.mail.models import MailState, OutgoingMail
 from portal.merchants import tenancy, vault
-from tests.connectors.test_tls import Issuer
+from tests.connectors.certificates import Issuer
 from tests.mail.conftest import LINK, Post
 from tests.mail.servers import MailServer, free
 

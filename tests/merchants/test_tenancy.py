@@ -33,6 +33,7 @@ EVERY_MERCHANT_CALLS = {
     ("ledger/balances.py", "the sweep finds look-ups of dead workers and old ones"),
     ("merchants/hosts.py", "administrators decide where all merchants' providers may be called"),
     ("merchants/hosts.py", "administrators see where all merchants' providers may be called"),
+    ("management/commands/keyring.py", "every box is opened once, to see whether the key ring fits"),
     ("management/commands/rotate_keys.py", "keys rotate: the boxes of all merchants are sealed anew"),
     ("mail/outbox.py", "a mail of the site itself belongs to no merchant"),
     ("mail/outbox.py", "a worker claims the mail that is due first"),
