@@ -24,6 +24,7 @@ from portal.desk import (
     on_call,
     scan,
     search,
+    switch_pages,
     trail,
 )
 from portal.desk.administration.pages import site as administration
@@ -49,6 +50,8 @@ urlpatterns = [
     path("admin/", (administration.get_urls(), "admin", administration.name)),
     path("readyz", health.readyz, name="readyz"),
     path("on-call/", on_call.on_call, name="on_call"),
+    path("on-call/switches/", switch_pages.listing_page, name="switches"),
+    path("on-call/switches/<uuid:key>/", switch_pages.switch_on_page, name="switch_on"),
     path("language/", languages.switch, name="language"),
     path("accounts/login/", account.login, name="account_login"),
     path("accounts/logout/", account.logout, name="account_logout"),

@@ -36,7 +36,7 @@ from portal.ledger.models import (
     operation_writer,
 )
 from portal.mail.models import OutgoingMail
-from portal.merchants import audit, connecting, connections, invitations, pauses, tills
+from portal.merchants import audit, connecting, connections, invitations, pauses, switches, tenancy, tills
 from portal.merchants.models import (
     AuditEntry,
     Connection,
@@ -47,7 +47,9 @@ from portal.merchants.models import (
     Merchant,
     Pause,
     Person,
+    Scope,
     Store,
+    Switch,
     Till,
     draft_writer,
     host_writer,
@@ -89,6 +91,20 @@ class Shop:
         other.save()
         made = pauses.begin(other, member=self.owner, reason=f"Stocktaking of {self.merchant.name}")
         holding.resume(made, member=self.owner)
+        return made
+
+    @cached_property
+    def switch(self) -> Switch:
+        """One that is over; in force it would hold up everything else here."""
+        with tenancy.every_merchant("a test arranges its rows"):
+            made = switches.throw(
+                self.owner.person,
+                scope=Scope.CONNECTION,
+                connection=self.pause.connection,
+                reason=f"Trouble at {self.merchant.name}",
+                banner="Come back tomorrow.",
+            )
+            switches.end(made, self.owner.person)
         return made
 
     @cached_property
@@ -246,6 +262,7 @@ Sample = Callable[[Shop], object]
 # The thing an address below a merchant names, by the address's name. An address with several parts gets a dict.
 SAMPLES: dict[str, Sample] = {
     # merchants
+    "switch_on": lambda shop: shop.switch.key,
     "pause_connection": lambda shop: shop.connection.key,
     "resume_connection": lambda shop: shop.connection.key,
     "connection": lambda shop: shop.connection.key,
@@ -343,6 +360,8 @@ ELSEWHERE: dict[str, str] = {
     "on_call": ADMINISTRATORS,
     "admin:index": ADMINISTRATORS,
     "admin:login": ADMINISTRATORS,
+    "switches": ADMINISTRATORS,
+    "switch_on": ADMINISTRATORS,
 }
 
 # Each kind of row has a list in the administration and a page, which the row's number leads to.

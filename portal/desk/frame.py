@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from portal.desk import demo
 from portal.ledger import attention, shifts
 from portal.ledger.forms import ScanForm
-from portal.merchants import access, connection_settings, connections
+from portal.merchants import access, connection_settings, connections, switches
 from portal.merchants.access import StaffRequest
 from portal.merchants.models import Connection
 from portal.merchants.roles import BY_PIN, Permission, may, who_can
@@ -57,13 +57,20 @@ def staff(request: HttpRequest) -> dict[str, object]:
             "practice_url": reverse("practice", args=[inside.merchant.slug]) if settings.SANDBOX_URL else "",
         }
     return frame | {
-        "stopped": [connections.banner(each) for each in offered if each.paused_at],
+        "stopped": _stopped(offered),
         "scan": {
             "url": reverse("scan", args=[inside.merchant.slug]),
             "form": blank_scan(inside, offered),
         },
         "sandbox_shown": any(connection.environment == "sandbox" for connection in offered),
     }
+
+
+def _stopped(offered: list[Connection]) -> list[str]:
+    """What is paused or switched off of it all, a sentence each."""
+    paused = [connections.banner(each) for each in offered if each.paused_at]
+    thrown = [each for each in switches.in_force() if any(switches.concerns(each, one) for one in offered)]
+    return paused + [switches.words(each) for each in thrown]
 
 
 def scannable(request: StaffRequest) -> list[Connection]:

@@ -42,7 +42,7 @@ def scan(request: StaffRequest) -> HttpResponse:
         try:
             page = _look_up(request, form)
         except connections.NotNow as not_now:
-            form.add_error(None, connections.not_now_words(not_now.connection))
+            form.add_error(None, not_now.words)
         else:
             if not is_known and (also := _also(request, text, operation)):
                 messages.info(request, also)

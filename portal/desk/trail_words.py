@@ -110,6 +110,8 @@ GROUPS: dict[str, tuple[Promise, dict[str, Promise]]] = {
             "connection changed": _("Changed a connection"),
             "secrets replaced": _("Replaced secrets of a connection"),
             "connection retired": _("Retired a connection"),
+            "switched off": _("Switched something off"),
+            "switched on": _("Switched it on again"),
             "practice connected": _("Connected the practice providers"),
             "host asked": _("Asked for an address of a provider to be approved"),
             "host request withdrawn": _("No longer asks for an address to be approved"),

@@ -143,7 +143,7 @@ def _decide(request: StaffRequest, found: Approval, form: VerdictForm) -> HttpRe
     except operations.CannotAsk as cannot:
         form.add_error(None, operation_words.cannot_ask(cannot.why))
     except connections.NotNow as not_now:
-        form.add_error(None, connections.not_now_words(not_now.connection))
+        form.add_error(None, not_now.words)
     except operations.OtherContent:
         form.add_error(None, gettext("The same form was used for something else meanwhile. Nothing was sent."))
     else:

@@ -35,8 +35,8 @@ from portal.connectors.base import (
 )
 from portal.connectors.http import Exchange
 from portal.ledger import calls, cards, wake
-from portal.ledger.models import SEALED_ELSEWHERE, WORKER_LOST, Card, Inquiry, Pulse, State, inquiry_writer
-from portal.merchants import access, connections, pauses, tenancy, vault
+from portal.ledger.models import NOT_NOW, SEALED_ELSEWHERE, WORKER_LOST, Card, Inquiry, Pulse, State, inquiry_writer
+from portal.merchants import access, connections, pauses, switches, tenancy, vault
 from portal.merchants.models import Connection, Member
 from portal.merchants.roles import Permission
 
@@ -64,7 +64,7 @@ def open_look_up(
 
     Raises NotNow for a paused or held connection, PermissionDenied if the member may no longer.
     """
-    _refuse_if_paused(connection)
+    connections.refuse_unless_asked(connection, switches.LOOK_UP)
     index = cards.index_of(connection, number)
     provider = PROVIDERS[connection.provider]
     wants_pin = provider.wants_pin(connection.options)
@@ -100,7 +100,7 @@ def ask_again(*, member: Member, key: uuid.UUID, card: Card) -> Inquiry:
     The same key gives the look-up it gave before. Raises NotNow, PermissionDenied.
     """
     connection = card.connection
-    _refuse_if_paused(connection)
+    connections.refuse_unless_asked(connection, switches.LOOK_UP)
     wants_pin = PROVIDERS[connection.provider].wants_pin(connection.options)
     with transaction.atomic(durable=True):
         access.still_may(member, Permission.LOOK_UP_CARDS)
@@ -136,7 +136,7 @@ def give_number(inquiry: Inquiry, *, number: str) -> None:
 
 
 def _give(inquiry: Inquiry, wanted: State, **sealed: object) -> None:
-    _refuse_if_paused(inquiry.connection)
+    connections.refuse_unless_asked(inquiry.connection, switches.LOOK_UP)
     with transaction.atomic(durable=True):
         given = Inquiry.objects.filter(pk=inquiry.pk, merchant=inquiry.merchant_id, state=wanted).update(
             **sealed, state=State.WAITING, woken_at=Now(), attempt=0
@@ -156,11 +156,6 @@ def _new(*, member: Member, key: uuid.UUID, connection: Connection, index: bytes
     )
 
 
-def _refuse_if_paused(connection: Connection) -> None:
-    if not connections.is_asked(connection):
-        raise connections.NotNow(connection)
-
-
 def _place(inquiry: Inquiry, field: str) -> vault.Context:
     return vault.Context(merchant=inquiry.merchant_id, table="ledger_inquiry", row=str(inquiry.key), field=field)
 
@@ -177,6 +172,9 @@ def answer(inquiry_id: int) -> None:
     if inquiry is None:
         return
     with tenancy.merchant(inquiry.merchant_id):
+        if not connections.is_asked(inquiry.connection) or switches.off(inquiry.connection, switches.LOOK_UP):
+            _end_without_answer(inquiry, failure="unreachable", reason=NOT_NOW)  # since it was taken in
+            return
         connections.note_use(inquiry.connection)
         try:
             reading = _ask(inquiry)

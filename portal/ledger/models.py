@@ -34,7 +34,9 @@ class State(models.TextChoices):
     FAILED = "failed", _("Not answered")
 
 
-# Our own reasons beside connectors.base.Reason: two workers died over one question; a box does not open.
+# Our own reasons beside connectors.base.Reason: two workers died over one question; a box does not open; the connection
+# was paused or switched off before anybody asked.
+NOT_NOW = "not_now"
 WORKER_LOST = "worker_lost"
 SEALED_ELSEWHERE = "sealed_elsewhere"
 
@@ -322,7 +324,7 @@ class Operation(models.Model):
         indexes = [
             models.Index(fields=["merchant", "card", "-id"], name="operation_of_card"),
             models.Index(
-                fields=["priority", "id"], condition=Q(state=OperationState.WAITING), name="operation_waiting"
+                fields=["connection", "verb", "priority", "id"], condition=Q(state="waiting"), name="operation_queue"
             ),
             models.Index(
                 fields=["connection", "in_flight_key", "id"],

@@ -31,7 +31,7 @@ from portal.connectors.base import Declined, Failure, Misconfigured, Reading, Re
 from portal.ledger import calls, cards, clock, limits, wake
 from portal.ledger.calls import Caller, Levels
 from portal.ledger.models import Approval, Card, Exchange, Operation, OperationState, operation_writer
-from portal.merchants import access, audit, connections, pauses, standing, tenancy, vault
+from portal.merchants import access, audit, connections, pauses, standing, switches, tenancy, vault
 from portal.merchants.models import Connection, Member, Person, Till
 from portal.merchants.roles import Permission
 from portal.money import Money, Points
@@ -127,8 +127,8 @@ def request(*, member: Member, key: uuid.UUID, wish: Wish, priority: int = 0, ti
     if _is_put_forward(fresh):
         raise AboveLimit(fresh)
     _check(wish, connection)
-    if priority == 0 and not connections.is_asked(connection):
-        raise connections.NotNow(connection)
+    if priority == 0:
+        connections.refuse_unless_asked(connection, wish.verb)
     return _take_in(member, fresh)
 
 
@@ -156,8 +156,7 @@ def take_in_approved(approval: Approval, *, asker: Member, approver: Member) -> 
     if not limits.may_alone(approver.merchant, roles[approver.pk], fresh):
         raise AboveLimit(fresh)
     _check(_wish(fresh), fresh.connection)
-    if not connections.is_asked(fresh.connection):
-        raise connections.NotNow(fresh.connection)
+    connections.refuse_unless_asked(fresh.connection, fresh.verb)
     return _insert(fresh, asker)
 
 
@@ -310,30 +309,50 @@ def withdraw(operation: Operation, *, member: Member) -> bool:
 
 
 # ---- A worker claims the next one -----------------------------------------------------------------------------
-# Which connections are full is found from what runs and what has just begun, both few however many merchants there are;
-# the walk down the queue then costs a look into that short list for each row that waits behind a full one. The order on
-# a card is kept: nothing overtakes there. OFFSET 0 has the database look up the card of the row at hand; otherwise,
-# before it has counted a fresh queue, it reads the whole of it for each claim.
+# The queue is one for each connection and verb, and the index has them side by side: `queue` steps from one to the next
+# without reading what stands in them. So what is held (a pause, a switch, a full connection) costs a step, however much
+# waits there; of each open queue the first row that may begin is looked at, and the first of those is it. Which
+# connections are full is found from what runs and what has just begun, both few. The order on a card is kept: nothing
+# overtakes there. OFFSET 0 has the database look up connection and card of what is at hand; otherwise, before it
+# has counted a fresh queue, it reads the whole of it for each claim.
 _CANDIDATE = """
-WITH full_up AS MATERIALIZED (
-    SELECT r.connection_id FROM ledger_operation r JOIN merchants_connection c ON c.id = r.connection_id
-    WHERE r.state = 'running' GROUP BY r.connection_id, c.concurrency HAVING count(*) >= c.concurrency
+WITH RECURSIVE running AS MATERIALIZED (
+    SELECT connection_id, count(*) FROM ledger_operation WHERE state = 'running' GROUP BY connection_id
+), begun AS MATERIALIZED (
+    SELECT connection_id, count(*) FROM ledger_operation
+    WHERE begun_at > statement_timestamp() - interval '1 second' GROUP BY connection_id
+), thrown AS MATERIALIZED (
+    SELECT scope, provider, verb, connection_id FROM merchants_switch
+    WHERE ended_at IS NULL AND (expires_at IS NULL OR expires_at > statement_timestamp()) AND scope <> 'public_page'
+), queue (connection_id, verb) AS (
+    (SELECT connection_id, verb FROM ledger_operation WHERE state = 'waiting' ORDER BY connection_id, verb LIMIT 1)
     UNION ALL
-    SELECT b.connection_id FROM ledger_operation b JOIN merchants_connection c ON c.id = b.connection_id
-    WHERE b.begun_at > statement_timestamp() - interval '1 second'
-    GROUP BY b.connection_id, c.per_second HAVING count(*) >= c.per_second
+    SELECT next.connection_id, next.verb FROM queue CROSS JOIN LATERAL (
+        SELECT o.connection_id, o.verb FROM ledger_operation o
+        WHERE o.state = 'waiting' AND (o.connection_id, o.verb) > (queue.connection_id, queue.verb)
+        ORDER BY o.connection_id, o.verb LIMIT 1) next
 )
-SELECT o.id FROM ledger_operation o JOIN merchants_connection c ON c.id = o.connection_id
-WHERE o.state = 'waiting' AND (o.next_attempt_at IS NULL OR o.next_attempt_at <= statement_timestamp())
-  AND c.paused_at IS NULL AND (c.held_until IS NULL OR c.held_until <= statement_timestamp())
-  AND o.connection_id NOT IN (SELECT connection_id FROM full_up) AND (%(only)s IS NULL OR o.id = %(only)s)
+SELECT first.id FROM queue CROSS JOIN LATERAL (
+    SELECT id, provider, concurrency, per_second FROM merchants_connection
+    WHERE id = queue.connection_id AND paused_at IS NULL AND (held_until IS NULL OR held_until <= statement_timestamp())
+    OFFSET 0) c CROSS JOIN LATERAL (
+    SELECT o.id, o.priority FROM ledger_operation o
+    WHERE o.connection_id = queue.connection_id AND o.verb = queue.verb AND o.state = 'waiting'
+      AND (o.next_attempt_at IS NULL OR o.next_attempt_at <= statement_timestamp())
+      AND (%(only)s IS NULL OR o.id = %(only)s)
+      AND NOT EXISTS (
+        SELECT FROM ledger_operation f WHERE f.connection_id = o.connection_id AND f.in_flight_key = o.in_flight_key
+        AND f.state IN ('running', 'checking', 'needs_person') OFFSET 0)
+      AND NOT EXISTS (
+        SELECT FROM ledger_operation f WHERE f.connection_id = o.connection_id AND f.in_flight_key = o.in_flight_key
+        AND f.state = 'waiting' AND f.id < o.id OFFSET 0)
+    ORDER BY o.priority, o.id LIMIT 1) first
+WHERE NOT EXISTS (SELECT FROM running WHERE running.connection_id = c.id AND running.count >= c.concurrency)
+  AND NOT EXISTS (SELECT FROM begun WHERE begun.connection_id = c.id AND begun.count >= c.per_second)
   AND NOT EXISTS (
-    SELECT FROM ledger_operation f WHERE f.connection_id = o.connection_id AND f.in_flight_key = o.in_flight_key
-    AND f.state IN ('running', 'checking', 'needs_person') OFFSET 0)
-  AND NOT EXISTS (
-    SELECT FROM ledger_operation f WHERE f.connection_id = o.connection_id AND f.in_flight_key = o.in_flight_key
-    AND f.state = 'waiting' AND f.id < o.id OFFSET 0)
-ORDER BY o.priority, o.id LIMIT 1
+    SELECT FROM thrown t WHERE t.connection_id = c.id
+    OR t.connection_id IS NULL AND t.provider IN ('', c.provider) AND t.verb IN ('', queue.verb))
+ORDER BY first.priority, first.id LIMIT 1
 """
 # A reading of an earlier attempt is forgotten: it must never be taken for the one before this.
 _CLAIM = f"""
@@ -535,12 +554,13 @@ def settle(operation: Operation) -> None:
 
 @operation_writer.writes
 def _take_due() -> list[Operation]:
-    """Each with a new time to look, so that no second worker looks at the same moment. Not at a paused connection: the
-    look is a call, too, and it has time."""
+    """Each with a new time to look, so that no second worker looks at the same moment. Not at a connection that is
+    paused or switched off: the look is a call, too, and it has time."""
     with transaction.atomic():
         ids = list(
             Operation.objects.select_for_update(of=("self",), skip_locked=True)
             .filter(state=OperationState.CHECKING, next_attempt_at__lte=Now(), connection__paused_at=None)
+            .exclude(switches.stopped())
             .order_by("next_attempt_at")
             .values_list("pk", flat=True)[:50]
         )

@@ -156,9 +156,7 @@ def _view(request: StaffRequest, found: Operation, exchanges: list[Exchange]) ->
         after=operation_words.new_balance(money, points),
         after_pending=is_pending,
         behind=_behind(request, found) if waits else None,
-        not_now=connections.not_now_words(found.connection)
-        if waits and not connections.is_asked(found.connection)
-        else "",
+        not_now=connections.not_now(found.connection, found.verb) if waits else "",
     )
 
 

@@ -4,6 +4,7 @@ from celery import shared_task
 
 from portal import presence
 from portal.ledger import approvals, balances, holding, operations, wake
+from portal.merchants import switches
 
 
 @shared_task(queue="work")
@@ -30,9 +31,10 @@ def work_on_operations() -> None:
 
 @shared_task(queue="work")
 def sweep_operations() -> None:
-    """End pauses whose time has come, take back what dead workers left, look at what became of lost answers, wake
-    workers for what waits, and close what nobody approved in time."""
+    """End pauses and switches whose time has come, take back what dead workers left, look at what became of lost
+    answers, wake workers for what waits, and close what nobody approved in time."""
     holding.resume_expired()
+    switches.end_expired()
     if operations.sweep():
         wake.for_operations()
     operations.settle_due()

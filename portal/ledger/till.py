@@ -37,8 +37,9 @@ from portal.ledger import (
 )
 from portal.ledger.models import OVER, Card, Inquiry, Operation, OperationState, State
 from portal.ledger.till_forms import MONEY, POINTS, WITH_ORIGINAL, ActionForm
-from portal.merchants import audit, connections, tills
+from portal.merchants import audit, connections, switches, tills
 from portal.merchants.access import StaffRequest, member
+from portal.merchants.models import Switch
 from portal.merchants.roles import Permission, may, who_can
 from portal.money import Money, minor_digits
 
@@ -157,7 +158,7 @@ def confirm(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
         except operations.CannotAsk as cannot:
             form.add_error(None, operation_words.cannot_ask(cannot.why))
         except connections.NotNow as not_now:
-            form.add_error(None, connections.not_now_words(not_now.connection))
+            form.add_error(None, not_now.words)
         except PermissionDenied:
             form.add_error(None, who_can(operations.PERMISSIONS[current.verb]))
         else:
@@ -237,7 +238,7 @@ def _reading(request: StaffRequest, found: Card) -> dict[str, object]:
         found.refresh_from_db(
             fields=["balance_minor", "balance_currency", "points", "card_status", "expires_on", "read_at"]
         )
-    not_now = "" if connections.is_asked(found.connection) else connections.not_now_words(found.connection)
+    not_now = connections.not_now(found.connection, switches.LOOK_UP)
     return {
         "card": found,
         "view": card_words.view(found, newest, sees_customers=may(request.member.role, Permission.SEE_CUSTOMERS)),
@@ -334,7 +335,10 @@ def _tabs(
     wanted: str,
 ) -> list[Tab]:
     is_locked = unsettled is not None
-    reasons = {verb: _why_not(request, found, verb, originals, is_locked=is_locked) for verb, _label, _key in ACTIONS}
+    thrown = switches.in_force()
+    reasons = {
+        verb: _why_not(request, found, verb, originals, thrown, is_locked=is_locked) for verb, _label, _key in ACTIONS
+    }
     if wanted not in reasons:
         wanted = next((verb for verb, why in reasons.items() if not why), ACTIONS[0][0])
     page = reverse("card", args=[request.merchant.slug, found.key])
@@ -356,14 +360,20 @@ def _current(tabs: list[Tab]) -> Tab:
 
 
 def _why_not(
-    request: StaffRequest, found: Card, verb: str, originals: dict[str, list[Operation]], *, is_locked: bool
+    request: StaffRequest,
+    found: Card,
+    verb: str,
+    originals: dict[str, list[Operation]],
+    thrown: list[Switch],
+    *,
+    is_locked: bool,
 ) -> str:
     if verb not in PROVIDERS[found.connection.provider].supports():
         return operation_words.missing_call(found.connection)
     if not may(request.member.role, operations.PERMISSIONS[verb]):
         return who_can(operations.PERMISSIONS[verb])
-    if not connections.is_asked(found.connection):
-        return connections.not_now_words(found.connection)
+    if not_now := connections.not_now(found.connection, verb, thrown):
+        return not_now
     if is_locked:
         return operation_words.locked()
     if found.card_status == CardStatus.NOT_FOUND:

@@ -34,7 +34,7 @@ def look_up(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
             try:
                 _give(inquiry, form)
             except connections.NotNow as not_now:
-                form.add_error(None, connections.not_now_words(not_now.connection))
+                form.add_error(None, not_now.words)
             else:
                 return redirect(request.path)
     page = {

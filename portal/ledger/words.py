@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from portal import formats
 from portal.connectors.base import CardStatus, Reason
-from portal.ledger.models import SEALED_ELSEWHERE, WORKER_LOST, Inquiry, State
+from portal.ledger.models import NOT_NOW, SEALED_ELSEWHERE, WORKER_LOST, Inquiry, State
 from portal.money import Money
 
 # The one page says more than "waiting" when no worker has come for this long.
@@ -181,6 +181,7 @@ FAILURES: dict[str, tuple[Promise, Promise]] = {
     Reason.WRONG_KEY: (_("The stored key is one meant for browsers."), _OWNER),
     Reason.SETTINGS: (_("The settings of this connection are incomplete."), _OWNER),
     Reason.ADDRESS_REFUSED: (_("The address of this connection is not one we may call."), _OWNER),
+    NOT_NOW: (_("This connection is not asked at the moment."), _("Nothing was sent. The top of the page says why.")),
     Reason.UNREACHABLE: (_("The card company cannot be reached."), _LATER),
     Reason.CERTIFICATE: (
         _("The card company's address does not prove who it is."),

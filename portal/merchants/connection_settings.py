@@ -12,7 +12,7 @@ from django.http import HttpRequest
 
 from portal.merchants import audit, standing
 from portal.merchants.audit import Value
-from portal.merchants.models import Connection, ConnectionDraft, Member, Pause, ServedStore, Store
+from portal.merchants.models import Connection, ConnectionDraft, Member, Pause, ServedStore, Store, Switch
 from portal.merchants.roles import Permission
 
 MOST_AT_ONCE = 50  # one worker's threads; no provider here lets a shop do more
@@ -102,7 +102,7 @@ def is_in_use(connection: Connection) -> bool:
     return any(
         link.related_model._base_manager.filter(**{link.field.name: connection}).exists()
         for link in Connection._meta.related_objects
-        if link.related_model not in (ServedStore, Pause, ConnectionDraft)
+        if link.related_model not in (ServedStore, Pause, ConnectionDraft, Switch)
     )
 
 

@@ -1,7 +1,7 @@
 """Connections: their sealed secrets, and whether they are asked at the moment. Pausing them is in pauses.py."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from django.db import transaction
@@ -14,16 +14,17 @@ from django.utils.translation import gettext_lazy
 
 from portal import formats
 from portal.connectors.base import Reason
-from portal.merchants import audit, credentials, hosts, vault
-from portal.merchants.models import Connection, Person
+from portal.merchants import audit, credentials, hosts, switches, vault
+from portal.merchants.models import Connection, Person, Switch
 
 
 class NotNow(Exception):
-    """This connection is not asked at the moment: it is paused, or the provider wants us to wait."""
+    """This is not asked at the moment: the connection is paused, the provider wants us to wait, or an administrator
+    has switched it off. `words` say which, to the person who asked."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, words: str) -> None:
         super().__init__(f"{connection.name} is not asked at the moment.")
-        self.connection = connection
+        self.connection, self.words = connection, words
 
 
 UNTESTED = "untested"
@@ -117,8 +118,15 @@ def banner(connection: Connection) -> str:
     }
 
 
-def not_now_words(connection: Connection) -> str:
-    """Why this connection is not asked at the moment, for the person at the till."""
+def refuse_unless_asked(connection: Connection, verb: str) -> None:
+    """Raise NotNow where this verb of the connector is not asked at the moment."""
+    if words := not_now(connection, verb):
+        raise NotNow(connection, words)
+
+
+def not_now(connection: Connection, verb: str, thrown: Sequence[Switch] | None = None) -> str:
+    """Why this is not asked at the moment, for the person at the till; nothing where it is. `thrown`: the switches in
+    force, where the caller has read them."""
     if connection.paused_at:
         return _(
             "%(name)s is paused since %(since)s: %(why)s An owner or manager can resume it in Settings."
@@ -128,11 +136,15 @@ def not_now_words(connection: Connection) -> str:
             "since": formats.moment(connection.paused_at),
             "why": pause_words(connection),
         }
-    until = formats.clock_exact(connection.held_until) if connection.held_until else ""
-    return _("%(name)s asked us to wait until %(until)s. Nothing was sent.") % {
-        "name": connection.name,
-        "until": until,
-    }
+    if switch := switches.off(connection, verb, thrown):
+        return _("%(why)s Nothing was sent.") % {"why": switches.words(switch)}
+    if connection.held_until and connection.held_until > timezone.now():
+        until = formats.clock_exact(connection.held_until)
+        return _("%(name)s asked us to wait until %(until)s. Nothing was sent.") % {
+            "name": connection.name,
+            "until": until,
+        }
+    return ""
 
 
 def state_words(connection: Connection) -> tuple[str, str]:

@@ -20,6 +20,7 @@ host_writer = Writer("portal.merchants.hosts")
 invitation_writer = Writer("portal.merchants.invitations")
 pause_writer = Writer("portal.merchants.pauses")
 pin_writer = Writer("portal.merchants.pins")
+switch_writer = Writer("portal.merchants.switches")
 till_writer = Writer("portal.merchants.tills")
 
 
@@ -612,4 +613,80 @@ class Pause(models.Model):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         pause_writer.require()
+        super().save(*args, **kwargs)
+
+
+class Scope(models.TextChoices):
+    """What an administrator switches off."""
+
+    PROVIDER = "provider", _("A provider")
+    CONNECTION = "connection", _("One connection")
+    VERB = "verb", _("One kind of operation")
+    PUBLIC_PAGE = "public_page", _("The public balance page")
+
+
+class SwitchRows(WrittenRows["Switch"]):
+    """Switches."""
+
+    writer = switch_writer
+
+
+class Switch(models.Model):
+    """Something an administrator has switched off, until they switch it on again or its time has come.
+
+    A merchant sees those for everybody, and its own; `merchant` is set with `connection` and never else. A kind of
+    operation is switched off at one provider, or where `provider` is empty at all of them.
+    """
+
+    key = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    scope = models.CharField(max_length=20, choices=Scope.choices)
+    provider = models.CharField(max_length=30, blank=True)
+    verb = models.CharField(max_length=20, blank=True, help_text="connectors.base.VERBS.")
+    merchant = models.ForeignKey(Merchant, null=True, on_delete=models.CASCADE, db_index=False)
+    connection = models.ForeignKey(Connection, null=True, on_delete=models.CASCADE)
+    reason = models.CharField(max_length=300, help_text="For the other administrators.")
+    banner = models.CharField(max_length=200, help_text="For whoever stands at a till.")
+    thrown_by = models.ForeignKey(Person, on_delete=models.DO_NOTHING, related_name="+", db_index=False)
+    thrown_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField(null=True, help_text="It is switched on again by itself then.")
+    ended_by = models.ForeignKey(Person, null=True, on_delete=models.DO_NOTHING, related_name="+", db_index=False)
+    ended_at = models.DateTimeField(null=True)
+
+    objects = SwitchRows.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["merchant", "id"], name="switch_of_merchant"),
+            models.UniqueConstraint(
+                fields=["scope", "provider", "verb"],
+                condition=Q(ended_at=None, connection=None),
+                name="switch_thrown_once",
+            ),
+            models.UniqueConstraint(
+                fields=["connection"],
+                condition=Q(ended_at=None, connection__isnull=False),
+                name="switch_of_connection_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(scope="provider", verb="", connection=None) & ~Q(provider="")
+                | Q(scope="connection", provider="", verb="", connection__isnull=False)
+                | Q(scope="verb", connection=None) & ~Q(verb="")
+                | Q(scope="public_page", provider="", verb="", connection=None),
+                name="switch_says_what",
+            ),
+            models.CheckConstraint(
+                condition=Q(connection=None, merchant=None) | Q(connection__isnull=False, merchant__isnull=False),
+                name="switch_of_a_merchant_is_of_a_connection",
+            ),
+            models.CheckConstraint(
+                condition=Q(ended_at=None, ended_by=None)
+                | Q(ended_at__gte=models.F("thrown_at")) & (Q(ended_by__isnull=False) | Q(expires_at__isnull=False)),
+                name="switch_ends_by_a_person_or_as_said",
+            ),
+        ]
+        # All that is in force, which is little: claiming reads it each time.
+        indexes = [models.Index(fields=["id"], condition=Q(ended_at=None), name="switch_in_force")]
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        switch_writer.require()
         super().save(*args, **kwargs)

@@ -63,5 +63,6 @@ def test_only_the_writer_modules_use_the_right():
         "merchants/invitations.py",
         "merchants/pauses.py",
         "merchants/pins.py",
+        "merchants/switches.py",
         "merchants/tills.py",
     }
