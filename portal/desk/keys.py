@@ -50,13 +50,13 @@ def keys(request: StaffRequest) -> HttpResponse:
 def _groups(request: StaffRequest) -> list[Group]:
     at_the_till = may(request.member.role, Permission.LOOK_UP_CARDS)
     anywhere = [
-        Key(keys=["Ctrl K", "⌘ K"], does=gettext("Search pages, cards, references and people"), either=True),
-        Key(keys=["Esc"], does=gettext("Leave the field, close what is open, or go back")),
+        Key(keys=[gettext("Ctrl K"), "⌘ K"], does=gettext("Search pages, cards, references and people"), either=True),
+        Key(keys=[gettext("Esc")], does=gettext("Leave the field, close what is open, or go back")),
     ]
     if at_the_till:
         anywhere += [
             Key(keys=["F2"], does=gettext("To the scan box")),
-            Key(keys=["Ctrl Enter", "⌘ Enter"], does=gettext("Confirm the sentence"), either=True),
+            Key(keys=[gettext("Ctrl Enter"), gettext("⌘ Enter")], does=gettext("Confirm the sentence"), either=True),
         ]
     if request.till is not None:
         anywhere.append(Key(keys=["F8"], does=gettext("Lock the till")))
