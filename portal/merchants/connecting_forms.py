@@ -23,6 +23,8 @@ from portal.merchants.models import ConnectionDraft, Environment, HostApproval, 
 
 LARGEST_KEY = 16 * 1024  # bytes of a file; an RSA key of 8192 bits has 6,500
 _SETTING, _FILE = "set_", "file_"
+_WHILE_TYPING = "input changed delay:500ms, change"
+_MISSING = "Fill this in."  # as connectors say it
 
 
 class ConnectForm(forms.Form):
@@ -62,12 +64,15 @@ class ConnectForm(forms.Form):
             "autocapitalize": "off",
             "aria-describedby": f"id_{field}_helptext id_{field}_said" if asked.help else f"id_{field}_said",
             "hx-post": self.url,
-            "hx-params": field,
+            # A secret takes the address along that it is for, which may have been typed a moment ago.
+            "hx-params": ",".join([field, *self._addresses()]) if asked.kind == "secret" else field,
             "hx-target": f"#id_{field}_said",
             "hx-swap": "innerHTML",
             "hx-sync": "this:replace",
             # A secret is sealed when it is whole; the others are checked while they are typed.
-            "hx-trigger": "change" if asked.kind in ("secret", "switch", "choice") else "input changed delay:500ms",
+            "hx-trigger": "change"
+            if asked.kind in ("secret", "switch", "choice")
+            else "input changed delay:500ms, change",
         }
         words: dict[str, Any] = {
             "label": said(asked.label),
@@ -116,14 +121,21 @@ class ConnectForm(forms.Form):
         value = self.cleaned_data.get(_SETTING + name) if asked.kind != "secret" else self.data.get(_SETTING + name)
         return ("on" if value else "") if asked.kind == "switch" else str(value or "")
 
+    def _addresses(self) -> list[str]:
+        return [_SETTING + name for name in address_names(self.draft)]
+
     def typed(self, only: str = "") -> dict[str, str]:
-        """The settings that are no secret, as they were typed, right or wrong; of those that were sent at all."""
+        """The settings that are no secret, as they were typed, right or wrong; of those that were sent at all.
+
+        `only` is the field that was typed into; the addresses that a secret takes along count, too.
+        """
         found = {}
+        asked_for = {only, *self._addresses()}
         for name, asked in self.declared.items():
             field = _SETTING + name
             # A browser says nothing of a switch that is out: it is told from one that was not there.
             sent = field in self.data or (asked.kind == "switch" and (only == field or "whole" in self.data))
-            if asked.kind != "secret" and sent and only in ("", field):
+            if asked.kind != "secret" and sent and (not only or field in asked_for):
                 raw = self.data.get(field, "")
                 found[name] = ("on" if raw else "") if asked.kind == "switch" else str(raw)[: asked.maximum + 1]
         return found
@@ -136,13 +148,14 @@ class ConnectForm(forms.Form):
             if asked.kind == "secret" and self.cleaned_data.get(_SETTING + name) and _SETTING + name not in self.errors
         }
 
-    def require_all(self, draft: ConnectionDraft) -> None:
-        """Add what stands in the way of a test, of the draft as it is kept now."""
+    def require_all(self, draft: ConnectionDraft, *, forgot: bool) -> None:
+        """Add what stands in the way of a test, of the draft as it is kept now. `forgot`: it led to another host
+        before, and its secrets are gone."""
         try:
             PROVIDERS[draft.provider].Settings.options(draft.typed)
         except SettingsError as wrong:
             self._complain(wrong.errors)
-        missing, elsewhere = connecting.missing_secrets(draft), connecting.leads_elsewhere(draft)
+        missing, elsewhere = connecting.missing_secrets(draft), forgot or connecting.leads_elsewhere(draft)
         again = _("The address leads to another host now. Type this secret again for it.")
         self._complain(dict.fromkeys(missing, again if elsewhere else "Fill this in."))
         self._refuse_address_of_the_other_environment(draft)
@@ -153,7 +166,10 @@ class ConnectForm(forms.Form):
     def _complain(self, errors: Mapping[str, str]) -> None:
         for name, sentence in errors.items():
             if _SETTING + name not in self.errors:
-                self.add_error(_SETTING + name, said(sentence))
+                words = {"label": said(self.declared[name].label)}
+                # In the summary above the form it stands without its field.
+                text = _("Fill in: %(label)s") % words if sentence == _MISSING else said(sentence)
+                self.add_error(_SETTING + name, text)
 
     def _refuse_address_of_the_other_environment(self, draft: ConnectionDraft) -> None:
         other = Environment.SANDBOX if draft.environment == Environment.LIVE else Environment.LIVE

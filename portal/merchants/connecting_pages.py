@@ -139,7 +139,7 @@ def _typed(request: StaffRequest, draft: ConnectionDraft) -> HttpResponse:
     environment = environment if environment in Environment.values else draft.environment
     # Credentials for real cards are taken from nobody without a second factor; the rest of what was typed is kept.
     refusal = _factor(request) if environment == Environment.LIVE else None
-    had_secrets = bool(draft.sealed)
+    had = set(draft.sealed)
     draft = connecting.keep(
         request.member,
         draft,
@@ -149,12 +149,13 @@ def _typed(request: StaffRequest, draft: ConnectionDraft) -> HttpResponse:
         name=form.cleaned_data.get("name", ""),
     )
     draft.merchant = request.merchant
+    forgot = bool(had - set(draft.sealed))
     if refusal is not None:
         return refusal
     if request.htmx:
-        return _fragment(request, draft, form, only, forgot=had_secrets and not draft.sealed)
+        return _fragment(request, draft, form, only, forgot=forgot)
     if request.POST.get("do") == "test":
-        return _ask_for_test(request, draft, form)
+        return _ask_for_test(request, draft, form, forgot=forgot)
     if request.POST.get("do") == "approve":
         return _ask_for_approval(request, draft)
     if form.errors:
@@ -177,7 +178,8 @@ def _fragment(
     if not only:
         return HttpResponseClientRedirect(request.path)  # another environment: the whole page speaks of it
     if forgot:
-        return HttpResponseClientRefresh()  # the secrets were typed for another host
+        messages.warning(request, _("The address leads to another host now: type the secrets again for it."))
+        return HttpResponseClientRefresh()
     name = only.removeprefix("set_")
     if only not in form.fields or name not in form.declared:
         return HttpResponse(status=204)
@@ -189,9 +191,9 @@ def _fragment(
     return render(request, "merchants/connect_draft.html#said", {"errors": errors}, status=422 if errors else 200)
 
 
-def _ask_for_test(request: StaffRequest, draft: ConnectionDraft, form: ConnectForm) -> HttpResponse:
+def _ask_for_test(request: StaffRequest, draft: ConnectionDraft, form: ConnectForm, *, forgot: bool) -> HttpResponse:
     form = _again(request, draft, form)
-    form.require_all(draft)
+    form.require_all(draft, forgot=forgot)
     if form.errors:
         return _page(request, draft, form, status=422)
     return _send_to_test(request, draft, shop_named="shop_name" in form.fields)

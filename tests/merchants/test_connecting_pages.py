@@ -134,12 +134,22 @@ def test_an_address_on_another_host_asks_for_the_secrets_again(browser, draft):
     assert now(draft).sealed == {}
 
 
+def test_a_secret_takes_the_address_along_that_was_typed_a_moment_ago(browser, draft):
+    typed = {"set_api_key": CANARY, "set_base_url": "https://cards.example.com"}
+
+    browser.post(at(draft), typed, HTTP_HX_TRIGGER_NAME="set_api_key", **HTMX)
+    types(browser, draft, "set_base_url", "https://cards.example.com")
+
+    assert set(now(draft).sealed) == {"api_key"}
+
+
 # ---- Without a script -----------------------------------------------------------------------------------------------
 def test_what_is_missing_is_said_next_to_the_field_and_in_the_summary(browser, draft):
     answer = browser.post(at(draft), {"do": "test", "set_base_url": "", "set_currency": "XX"})
 
     assert answer.status_code == 422
-    assert answer.text.count("Fill this in.") == 4  # address and key, each in the summary and at the field
+    for label in ("Address of the API", "Server key"):  # in the summary and at the field
+        assert answer.text.count(f"Fill in: {label}") == 2
     assert 'href="#id_set_currency"' in answer.text
     assert now(draft).state == DraftState.TYPING
 
