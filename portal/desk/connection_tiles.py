@@ -1,5 +1,6 @@
 """The merchant's connections on the desk: in which state each is, and when it last answered well."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -28,10 +29,9 @@ class Tile:
     good_at: datetime | None
 
 
-def of(request: StaffRequest) -> list[Tile]:
-    """All connections by name, in three queries however many there are."""
+def of(request: StaffRequest, mine: Sequence[Connection]) -> list[Tile]:
+    """A tile for each of the merchant's connections, in two queries however many there are."""
     good = _last_good(request.merchant.pk)
-    mine = request.merchant.connection_set.order_by("name", "id")
     return [_tile(request.merchant.slug, each, good.get(each.pk)) for each in mine]
 
 

@@ -1,4 +1,4 @@
-"""The desk: where staff start. What needs them, what was looked up here, how the connections are, and yesterday."""
+"""The desk: where staff start. What needs them, what is going on, and how it went yesterday."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +8,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from portal.desk import connection_tiles, demo, first_steps, needs, yesterday
+from portal.desk import connection_tiles, demo, first_steps, needs, today, yesterday
 from portal.ledger import shift_pages, shifts, words
 from portal.ledger.models import Inquiry
 from portal.merchants.access import StaffRequest, member
@@ -51,11 +51,12 @@ def page(request: StaffRequest, status: int = 200, **more: object) -> HttpRespon
         "time_zone": request.merchant.time_zone,
     }
     if at_the_back:  # those who sit: whoever stands at a till wants the next card, not yesterday
-        tiles = connection_tiles.of(request)
+        mine = list(request.merchant.connection_set.defer("sealed_secrets").order_by("name", "id"))
         day = yesterday.date()
         shown |= {
-            "tiles": tiles,
-            "yesterday": yesterday.lines(request.merchant, day) if tiles else [],
+            "today": today.lines(request, mine),
+            "tiles": connection_tiles.of(request, mine),
+            "yesterday": yesterday.lines(request.merchant, day) if mine else [],
             "yesterday_date": day,
             "demo_command": demo.removal(request.merchant, request.member.role),
         }
