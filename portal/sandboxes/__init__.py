@@ -6,5 +6,6 @@ is one module and one line below.
 
 from portal.sandboxes.cardinquiry import CARDINQUIRY
 from portal.sandboxes.paywizard import PAYWIZARD
+from portal.sandboxes.secuconnect import SECUCONNECT
 
-PROVIDERS = (CARDINQUIRY, PAYWIZARD)
+PROVIDERS = (CARDINQUIRY, PAYWIZARD, SECUCONNECT)

@@ -44,9 +44,11 @@ class Call:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What goes back. `wait` and `drip` are how it goes: after some seconds, one byte a second."""
+    """What goes back. `phrase` stands beside the status where a provider says something of its own there. `wait` and
+    `drip` are how it goes: after some seconds, one byte a second."""
 
     status: int = 200
+    phrase: str = ""
     body: bytes = b""
     content_type: str = JSON
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -222,7 +224,8 @@ def send(answer: Answer, line: Line) -> Response:
     """The answer as it goes over the line, in its own time."""
     if answer.wait:
         line.hold(answer.wait)
-    response = Response(answer.body, answer.status, dict(answer.headers), content_type=answer.content_type)
+    status = f"{answer.status} {answer.phrase}" if answer.phrase else answer.status
+    response = Response(answer.body, status, dict(answer.headers), content_type=answer.content_type)
     if answer.drip:
         response.headers["Content-Length"] = str(len(answer.body))
         response.response = _dripping(answer.body, line)

@@ -370,7 +370,7 @@ def test_a_request_to_slow_down_says_for_how_long(serve, wire_to, slug, verb):
 
 # ---- The documents' own examples ---------------------------------------------------------------------------
 
-FILES = sorted(EXAMPLES.glob("*/*.json"))
+FILES = [file for slug in PROVIDERS for file in sorted((EXAMPLES / slug).glob("*.json"))]
 REQUEST_OF = {verb: type(request) for verb, request in REQUESTS.items()}
 PRESENT = {"x-api-key": "<present>", "jwt-token": "<present>", "sign": "<re-signed>"}
 
