@@ -1,7 +1,9 @@
 """The broker of a single machine, with several processes at it at once."""
 
+import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -61,3 +63,36 @@ def test_kombus_own_folder_does_not_hold_that(tmp_path):
 def read_all_again_and_again(folder: Path) -> None:
     for attempt in range(20):
         read_all(folder / f"messages-{attempt}", "filesystem")
+
+
+BINDER = """
+import sys, time
+from kombu import Connection, Exchange, Queue
+folder, transport, name, at = sys.argv[1:]
+options = {"data_folder_in": folder, "data_folder_out": folder, "control_folder": folder + "/control"}
+with Connection(transport=transport, transport_options=options) as broker:
+    channel = broker.channel()
+    while time.time() < float(at): pass  # all at the same moment
+    for number in range(20):
+        Queue(f"{name}-{number}", Exchange(f"roll-{number}", type="fanout"), routing_key="roll")(channel).declare()
+"""
+
+
+def bind_at_once(folder: Path, transport: str) -> bool:
+    """Whether four processes that bind queues to the same new exchanges at the same moment all come through, and every
+    binding is kept."""
+    folder.mkdir()
+    begin = time.time() + 2
+    binders = [
+        subprocess.Popen(
+            [sys.executable, "-c", BINDER, str(folder), transport, name, str(begin)], stderr=subprocess.DEVNULL
+        )
+        for name in "abcd"
+    ]
+    came_through = [binder.wait() == 0 for binder in binders]
+    tables = [json.loads(table.read_text()) for table in (folder / "control").glob("*.exchange")]
+    return all(came_through) and [len(table) for table in tables] == [4] * 20
+
+
+def test_workers_that_start_together_all_hear_the_same_exchange(tmp_path):
+    assert bind_at_once(tmp_path / "ours", "portal.folder_broker:Transport")
