@@ -277,6 +277,8 @@ SAMPLES: dict[str, Sample] = {
     "resend_invitation": lambda shop: shop.invitation.key,
     "withdraw_invitation": lambda shop: shop.invitation.key,
     "invitation_link": lambda shop: "no-such-token",
+    # desk
+    "on_call_operation": lambda shop: shop.operation.pk,
     # mail
     "outbox_mail": lambda shop: shop.mail.key,
     # ledger
@@ -358,6 +360,8 @@ ELSEWHERE: dict[str, str] = {
     "end_viewing": SIGNED_IN,
     # the administration
     "on_call": ADMINISTRATORS,
+    "on_call_find": ADMINISTRATORS,
+    "on_call_operation": ADMINISTRATORS,
     "admin:index": ADMINISTRATORS,
     "admin:login": ADMINISTRATORS,
     "switches": ADMINISTRATORS,

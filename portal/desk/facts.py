@@ -140,7 +140,7 @@ def gather() -> Facts:
 
 
 # ---- What waits -----------------------------------------------------------------------------------------------
-# Ready: nothing but a thread is missing. The order is that of the claim, so that the same index serves.
+# Ready: nothing but a thread is missing. The order is that of the index the claim walks, which is read no further.
 _QUEUE = """
 SELECT count(*), count(*) FILTER (WHERE ready), min(since) FILTER (WHERE ready), count(*) FILTER (WHERE priority > 0)
 FROM (
@@ -148,11 +148,17 @@ FROM (
         (o.next_attempt_at IS NULL OR o.next_attempt_at <= now())
         AND c.paused_at IS NULL AND (c.held_until IS NULL OR c.held_until <= now())
         AND NOT EXISTS (
+            SELECT FROM merchants_switch t
+            WHERE t.ended_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > now()) AND t.scope <> 'public_page'
+            AND (t.connection_id = c.id
+                 OR t.connection_id IS NULL AND t.provider IN ('', c.provider) AND t.verb IN ('', o.verb))
+        )
+        AND NOT EXISTS (
             SELECT FROM ledger_operation f WHERE f.connection_id = o.connection_id
             AND f.in_flight_key = o.in_flight_key AND f.state IN ('running', 'checking', 'needs_person') OFFSET 0
         ) AS ready
     FROM ledger_operation o JOIN merchants_connection c ON c.id = o.connection_id
-    WHERE o.state = 'waiting' ORDER BY o.priority, o.id LIMIT %(most)s
+    WHERE o.state = 'waiting' ORDER BY o.connection_id, o.verb, o.priority, o.id LIMIT %(most)s
 ) w
 """
 

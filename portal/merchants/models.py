@@ -398,6 +398,7 @@ class AuditEntry(models.Model):
             models.Index(fields=["merchant", "person", "-at", "-id"], name="audit_of_person"),
             models.Index(fields=["merchant", "verb", "-at", "-id"], name="audit_of_verb"),
             models.Index(fields=["merchant", "subject", "-at", "-id"], name="audit_of_subject"),
+            models.Index(fields=["request_id"], condition=Q(request_id__gt=""), name="audit_of_request"),
         ]
 
     def save(self, *args: Any, **kwargs: Any) -> None:
