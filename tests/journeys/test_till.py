@@ -3,9 +3,12 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
+from io import BytesIO
 from urllib.parse import urlencode, urlsplit
 
 import pytest
+import zxingcpp
+from PIL import Image
 
 CARD = "914639000000000"  # 10,000.00 and 10,000 points, as the next ones
 INACTIVE, SMALL = "914639258868501", "914639258868503"
@@ -261,7 +264,7 @@ def test_without_javascript_a_payment_is_two_posts_and_a_page_that_refreshes(vis
     visitor.sees("Took $2.50 from •••• 0909.", within=20)
 
 
-def test_the_receipt_is_printed_without_the_page_around_it(visitor):
+def test_the_receipt_is_printed_without_the_page_around_it_and_its_code_leads_back(visitor):
     arrives(visitor, card(10))
     visitor.types("Amount", "2.50")
     visitor.presses("Enter")
@@ -279,9 +282,17 @@ def test_the_receipt_is_printed_without_the_page_around_it(visitor):
     visitor.page.emulate_media(media="print")
 
     printed = visitor.page.locator("body").inner_text()
+    read = [each.text for each in zxingcpp.read_barcodes(Image.open(BytesIO(visitor.page.screenshot(full_page=True))))]
     visitor.page.emulate_media(media="screen")
     assert "$2.50" in printed
     assert "Look up" not in printed
+
+    [reference] = read
+    visitor.opens("/m/baeckerei-jung/")
+    visitor.types("Card number", reference)
+    visitor.presses("Enter")
+    visitor.page.wait_for_url("**/operations/**")
+    visitor.sees(reference.lower())
 
 
 @pytest.mark.parametrize("visitor", SCREENS, indirect=True)
