@@ -1,6 +1,5 @@
 """What happened: operations with their calls, cards, look-ups, and what waited for a second person."""
 
-import json
 import uuid
 from collections.abc import Callable
 from typing import Any, cast
@@ -109,7 +108,8 @@ class Operations(Rows):
     title = _("Operations")
     what = _("Everything asked of a provider that moves value. Nobody edits it; what became of it is decided.")
     in_rail = True
-    related = ("merchant", "connection", "card", "asked_by", "original", "decided_by", "seconded_by", "till")
+    related = ("merchant", "connection")
+    page_related = ("card", "asked_by", "original", "decided_by", "seconded_by", "till")
     list_filter = (InState, OfMerchant)
     deeds = DEEDS
     search_help_text = _("Our whole reference, or the provider’s")
@@ -191,10 +191,9 @@ class Exchanges(Rows):
         return row.operation.reference
 
 
-def _lines(value: Any) -> str:
-    return (
-        "\n".join(f"{name}: {text}" for name, text in value.items()) if isinstance(value, dict) else json.dumps(value)
-    )
+def _lines(headers: Any) -> str:
+    """Each header on a line."""
+    return "\n".join(f"{name}: {text}" for name, text in (headers.items() if isinstance(headers, dict) else headers))
 
 
 class Cards(Rows):
@@ -225,7 +224,8 @@ class Cards(Rows):
 class Inquiries(Rows):
     title = _("Look-ups")
     what = _("Balances asked for in the last minutes. They are erased by themselves.")
-    related = ("merchant", "connection", "asked_by")
+    related = ("merchant", "connection")
+    page_related = ("asked_by",)
     list_filter = (OfMerchant,)
     lists = (
         Fact(_("Card"), "last_four", operation_words.card_name),
@@ -256,7 +256,8 @@ class Inquiries(Rows):
 class Approvals(Rows):
     title = _("Approvals")
     what = _("What was above somebody’s limit and waited for a second person.")
-    related = ("merchant", "connection", "card", "asked_by", "decided_by", "original")
+    related = ("merchant", "asked_by")
+    page_related = ("connection", "card", "decided_by", "original")
     list_filter = (OfMerchant,)
     lists = (
         Fact(_("Operation"), approval_words.thing),

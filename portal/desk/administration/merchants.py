@@ -20,7 +20,7 @@ from portal.ledger import models as ledger
 from portal.ledger.operation_words import name_of
 from portal.mail.models import OutgoingMail
 from portal.merchants import connections, hosts, invitations, pins, viewing
-from portal.merchants.credentials import Note
+from portal.merchants.connection_pages import option_lines, secret_lines
 from portal.merchants.models import (
     AuditEntry,
     Connection,
@@ -64,6 +64,7 @@ class Merchants(Rows):
     title = _("Merchants")
     what = _("Whose cards run here. All else of a merchant is reached from its page.")
     in_rail = True
+    notes_lists = False  # their names, to find one
     ordering = ("name", "pk")
     deeds = (LOOK,)
     search_help_text = _("The beginning of a name, or the name in the address")
@@ -90,21 +91,8 @@ class Merchants(Rows):
         return [row.pk]
 
     def ways(self, row: Merchant) -> list[tuple[str, str]]:
-        kinds = (
-            Store,
-            Member,
-            Invitation,
-            Connection,
-            HostApproval,
-            Till,
-            ledger.Operation,
-            ledger.Card,
-            ledger.Approval,
-        )
-        return [
-            (str(admin.title), admin.list_url(row))
-            for admin in (Rows.of(site, kind) for kind in (*kinds, *LEDGER, OutgoingMail, AuditEntry))
-        ]
+        kinds = (Store, Member, Invitation, Connection, HostApproval, Till, *LEDGER, OutgoingMail, AuditEntry)
+        return [(str(admin.title), admin.list_url(row)) for admin in (Rows.of(site, kind) for kind in kinds)]
 
 
 def _money(row: Merchant, minor: int | None) -> str:
@@ -194,7 +182,8 @@ class Invitations(Rows):
     deeds = (RESEND,)
     title = _("Invitations")
     what = _("Who was invited, by whom, and what became of it.")
-    related = ("merchant", "invited_by")
+    related = ("merchant",)
+    page_related = ("invited_by",)
     list_filter = (OfMerchant,)
     lists = (
         Fact(_("Address"), "email"),
@@ -229,7 +218,8 @@ class Connections(Rows):
     )
     shows = (
         *lists,
-        Fact(_("Settings"), "options", lambda options: ", ".join(f"{key}: {value}" for key, value in options.items())),
+        Fact(_("Key"), "key"),
+        Fact(_("Settings"), lambda row: settings_words(row)),
         Fact(_("Secrets"), lambda row: gettext("Sealed. Only a worker can open them, and nobody can read them here.")),
         Fact(_("When they were set"), lambda row: secrets_words(row)),
         when(_("Last used"), "used_at"),
@@ -239,15 +229,23 @@ class Connections(Rows):
         Fact(_("Reads the balance first"), "reads_balance_first", yes_or_no),
     )
 
+    def ways(self, row: Connection) -> list[tuple[str, str]]:
+        return [(gettext("Switches"), reverse("switches"))]
+
+
+def settings_words(row: Connection) -> str:
+    """What the provider asked for beside secrets."""
+    return "\n".join(f"{label}: {text}" for label, text, _typed in option_lines(row))
+
 
 def secrets_words(row: Connection) -> str:
     """When each secret was set, and by whom. No more of it."""
-    notes = {name: Note.read(kept) for name, kept in row.secret_notes.items()}
-    people = Person.objects.in_bulk({note.set_by for note in notes.values() if note.set_by is not None})
+    lines: list[dict[str, Any]] = secret_lines(row)
     return "\n".join(
         gettext("%(secret)s: set on %(day)s by %(name)s")
-        % {"secret": name, "day": formats.day(note.set_at), "name": name_of(people.get(note.set_by or 0))}
-        for name, note in notes.items()
+        % {"secret": each["label"], "day": formats.day(each["note"].set_at), "name": name_of(each["by"])}
+        for each in lines
+        if each["note"] is not None
     )
 
 
@@ -312,7 +310,8 @@ HOST_DEEDS = (
 class Hosts(Rows):
     title = _("Hosts")
     what = _("Where merchants want their providers to be called, other than at the provider’s own addresses.")
-    related = ("merchant", "asked_by", "decided_by")
+    related = ("merchant",)
+    page_related = ("asked_by", "decided_by")
     list_filter = (OfMerchant,)
     deeds = HOST_DEEDS
     lists = (
@@ -335,7 +334,8 @@ class Hosts(Rows):
 class Tills(Rows):
     title = _("Tills")
     what = _("Browsers that several cashiers share.")
-    related = ("merchant", "store", "cashier", "opened_by")
+    related = ("merchant", "store", "cashier")
+    page_related = ("opened_by",)
     list_filter = (OfMerchant,)
     lists = (
         Fact(_("Name"), "name"),

@@ -58,6 +58,7 @@ class People(Rows):
     title = _("People")
     what = _("Everybody who signs in. Passwords and second factors are known to nobody but them.")
     in_rail = True
+    notes_lists = False  # where they work stands on their pages
     deeds = DEEDS
     search_help_text = _("The whole e-mail address")
     lists = (
@@ -76,16 +77,11 @@ class People(Rows):
         Fact(_("Signed in now"), lambda row: signed_in(row)),
     )
 
-    in_trail = "people"
-
     def found(self, rows: QuerySet[Any], text: str) -> QuerySet[Any]:
         return rows.filter(email=text.lower())
 
     def merchants_of(self, row: Person) -> list[int]:
-        return [each.merchant_id for each in row.member_set.all()]
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).prefetch_related("member_set")
+        return list(row.member_set.values_list("merchant", flat=True))
 
 
 def memberships(row: Person) -> QuerySet[Member]:

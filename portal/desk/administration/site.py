@@ -1,7 +1,6 @@
 """The admin site: who gets in, whose rows are open inside, and the frame around its pages."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,7 +9,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import NoReverseMatch, URLPattern, URLResolver, include, path, reverse
+from django.urls import URLPattern, URLResolver, include, path, reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
@@ -81,11 +80,10 @@ class Site(AdminSite):
         }
 
     def _rail(self, request: HttpRequest) -> list[dict[str, object]]:
-        places = [{"label": kind.title, "url": kind.list_url()} for kind in self.kinds() if kind.in_rail]
-        with suppress(NoReverseMatch):
-            places.append({"label": _("On call"), "url": reverse("on_call")})
+        places = [{"label": _("On call"), "url": reverse("on_call")}]
+        places += [{"label": str(kind.title), "url": kind.list_url()} for kind in self.kinds() if kind.in_rail]
         places.append({"label": _("To the portal"), "url": reverse("choose")})
-        return [{**place, "current": request.path.startswith(str(place["url"])), "count": ""} for place in places]
+        return [{**place, "current": request.path.startswith(place["url"]), "count": ""} for place in places]
 
     def kinds(self) -> "list[Rows]":
         """What is registered, in reading order."""
