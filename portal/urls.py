@@ -29,7 +29,17 @@ from portal.desk import (
     trail,
 )
 from portal.desk.administration.pages import site as administration
-from portal.ledger import approval_pages, attention, limit_pages, list_pages, pages, pause_pages, shift_pages, till
+from portal.ledger import (
+    approval_pages,
+    attention,
+    limit_pages,
+    list_pages,
+    pages,
+    pause_pages,
+    saved_view_pages,
+    shift_pages,
+    till,
+)
 from portal.ledger import views as ledger
 from portal.mail import caught
 from portal.mail import pages as mail
@@ -103,10 +113,15 @@ urlpatterns = [
     path("m/<slug:merchant>/keys/", keys.keys, name="keys"),
     path("m/<slug:merchant>/look-ups/<uuid:key>/", ledger.look_up, name="look_up"),
     path("m/<slug:merchant>/cards/", list_pages.cards, name="cards"),
+    path("m/<slug:merchant>/cards/export/", list_pages.export_cards, name="export_cards"),
     path("m/<slug:merchant>/cards/<uuid:key>/", till.card, name="card"),
     path("m/<slug:merchant>/cards/<uuid:key>/ask-again/", till.ask_again, name="ask_again"),
     path("m/<slug:merchant>/cards/<uuid:key>/confirm/", till.confirm, name="confirm"),
     path("m/<slug:merchant>/operations/", list_pages.operations, name="operations"),
+    path("m/<slug:merchant>/operations/save/", saved_view_pages.save_operations, name="save_operations"),
+    path("m/<slug:merchant>/cards/save/", saved_view_pages.save_cards, name="save_cards"),
+    path("m/<slug:merchant>/views/", saved_view_pages.listed, name="saved_views"),
+    path("m/<slug:merchant>/operations/export/", list_pages.export_operations, name="export_operations"),
     path("m/<slug:merchant>/operations/<uuid:key>/", pages.operation, name="operation"),
     path("m/<slug:merchant>/operations/<uuid:key>/withdraw/", pages.withdraw, name="withdraw"),
     path("m/<slug:merchant>/operations/<uuid:key>/receipt/", pages.receipt, name="receipt"),

@@ -96,6 +96,11 @@ _OF_CUSTOMERS = ("customer", "new_customer", "edit_customer", "customer_consent"
 # Pages that belong to a place in the rail without being it.
 _INSIDE = {
     "card": "cards",
+    "export_cards": "cards",
+    "save_cards": "cards",
+    "save_operations": "operations",
+    "saved_views": "operations",
+    "export_operations": "operations",
     "confirm": "cards",
     "operation": "operations",
     "evidence": "operations",

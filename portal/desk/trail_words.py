@@ -88,6 +88,8 @@ GROUPS: dict[str, tuple[Promise, dict[str, Promise]]] = {
         _("Exports"),
         {
             "trail exported": _("Exported the audit trail"),
+            "operations exported": _("Exported operations"),
+            "cards exported": _("Exported cards"),
             "customers exported": _("Exported the customers"),
             "customer data exported": _("Exported all about one customer"),
         },
@@ -184,6 +186,7 @@ DETAILS: dict[str, Promise] = {
     "provider": _("Provider"),
     "environment": _("Environment"),
     "tested": _("Tested"),
+    "searched": _("Searched for something"),
     "name": _("Name"),
     "stores": _("Stores"),
     "concurrency": _("Operations at once"),

@@ -5,23 +5,24 @@ body of a post, since anything may be typed there.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from django.db.models import Model
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
 from portal import dates, formats
-from portal.ledger import finding, list_words, listing
+from portal.ledger import finding, list_files, list_words, listing, saved_views
 from portal.ledger.list_forms import Around, CardsForm, ListForm, OperationsForm
 from portal.ledger.listing import Page, Wanted
-from portal.ledger.models import Card, Operation
-from portal.merchants import audit
+from portal.ledger.models import Card, Operation, SavedView
+from portal.merchants import accounts, audit
 from portal.merchants.access import StaffRequest, member
 from portal.merchants.models import Environment, Till
 from portal.merchants.roles import Permission, may
@@ -38,12 +39,24 @@ class Empty:
     action: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Tab:
+    """A saved view above its list."""
+
+    label: str
+    url: str
+    current: bool
+
+
 # ---- Pages ----------------------------------------------------------------------------------------------------------
 @require_http_methods(["GET", "HEAD", "POST"])
 @member(Permission.SEE_OPERATIONS)
 def operations(request: StaffRequest) -> HttpResponse:
     """What was asked of the providers. A post brings what is searched for: a reference, the end of a card's number, an
     amount, a day."""
+    views = saved_views.of(request.member, "operations")
+    if start := _start(request, views):
+        return redirect(start)
     form = operations_form(request)
     if not form.is_valid():
         return _invalid(request, "operations", form)
@@ -55,13 +68,20 @@ def operations(request: StaffRequest) -> HttpResponse:
         connections={each.pk: each for each in form.around.connections},
         people={each.pk: each.name for each in form.around.people},
     )
-    return render(request, "ledger/operations.html", page | {"lines": [writer.line(row) for row in found.rows]})
+    return render(
+        request,
+        "ledger/operations.html",
+        page | {"lines": [writer.line(row) for row in found.rows], "views": _tabs(request, views, form)},
+    )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @member(Permission.SEE_OPERATIONS)
 def cards(request: StaffRequest) -> HttpResponse:
     """The cards Tillside has seen, with the last reading of each. A post brings the last characters of a number."""
+    views = saved_views.of(request.member, "cards")
+    if start := _start(request, views):
+        return redirect(start)
     form = cards_form(request)
     if not form.is_valid():
         return _invalid(request, "cards", form)
@@ -73,7 +93,60 @@ def cards(request: StaffRequest) -> HttpResponse:
         else "",
         connections={each.pk: each for each in form.around.connections},
     )
-    return render(request, "ledger/cards.html", page | {"lines": [writer.line(row) for row in found.rows]})
+    return render(
+        request,
+        "ledger/cards.html",
+        page | {"lines": [writer.line(row) for row in found.rows], "views": _tabs(request, views, form)},
+    )
+
+
+@require_POST
+@member(Permission.EXPORT_OPERATIONS)
+def export_operations(request: StaffRequest) -> HttpResponse | StreamingHttpResponse:
+    """The operations the page shows, all of them, as a file for a spreadsheet, written while it is sent."""
+    form = operations_form(request)
+    if not form.is_valid():
+        return _invalid(request, "operations", form)
+    typed = searched(request)
+    accounts.require_recent_proof(request)
+    audit.record(
+        "operations exported",
+        request.merchant.name,
+        merchant=request.merchant,
+        person=request.person,
+        request=request,
+        filter=_filter(form),
+        searched=bool(typed),
+    )
+    wanted = form.wanted(operation_ids(request, form, typed))
+    return _as_file(request, "operations", list_files.operations(wanted, form.around))
+
+
+@require_POST
+@member(Permission.EXPORT_OPERATIONS)
+def export_cards(request: StaffRequest) -> HttpResponse | StreamingHttpResponse:
+    """The cards the page shows, all of them, as a file for a spreadsheet, written while it is sent."""
+    form = cards_form(request)
+    if not form.is_valid():
+        return _invalid(request, "cards", form)
+    typed = last_four(searched(request))
+    accounts.require_recent_proof(request)
+    audit.record(
+        "cards exported",
+        request.merchant.name,
+        merchant=request.merchant,
+        person=request.person,
+        request=request,
+        filter=_filter(form),
+        searched=bool(typed),
+    )
+    wanted = form.wanted(card_ids(request, typed))
+    return _as_file(request, "cards", list_files.cards(wanted, form.around))
+
+
+def view_url(request: StaffRequest, view: SavedView) -> str:
+    """The list as a saved view shows it."""
+    return f"{reverse(view.page, args=[request.merchant.slug])}?{view.query or 'all'}"
 
 
 def way_back(request: HttpRequest, name: str, slug: str) -> str:
@@ -141,6 +214,19 @@ def _around(request: StaffRequest, *, tills: bool) -> Around:
     )
 
 
+def _filter(form: ListForm) -> str | None:
+    """What the file was narrowed to, for the trail."""
+    return "; ".join(f"{name}: {value}" for name, value in form.narrowed().items()) or None
+
+
+def _as_file(request: StaffRequest, name: str, pieces: Iterator[str]) -> StreamingHttpResponse:
+    answer = StreamingHttpResponse(pieces, content_type="text/csv; charset=utf-8")
+    day = dates.today().isoformat()
+    answer["Content-Disposition"] = f'attachment; filename="{request.merchant.slug}-{name}-{day}.csv"'
+    answer["Cache-Control"] = "no-store, private"
+    return answer
+
+
 # ---- Their parts ----------------------------------------------------------------------------------------------------
 def _page(
     request: StaffRequest, name: str, form: ListForm, wanted: Wanted[M], typed: str
@@ -162,6 +248,29 @@ def _page(
     return found, page
 
 
+def _start(request: StaffRequest, views: list[SavedView]) -> str:
+    """Where the list begins if its address does not say how it is narrowed, and one of the views is to start with."""
+    if request.method == "POST" or request.GET:
+        return ""
+    return next((view_url(request, each) for each in views if each.is_start and each.query), "")
+
+
+def _tabs(request: StaffRequest, views: list[SavedView], form: ListForm) -> list[Tab]:
+    if not views:
+        return []
+    now = urlencode(form.narrowed())
+    mine = [
+        Tab(
+            label=each.name,
+            url=view_url(request, each),
+            current=each.query == now,
+        )
+        for each in views
+    ]
+    everything = f"{reverse(views[0].page, args=[request.merchant.slug])}?all"
+    return [Tab(label=gettext("Everything"), url=everything, current=not now), *mine]
+
+
 def _around_the_list(request: StaffRequest, name: str, form: ListForm, typed: str) -> dict[str, object]:
     slug, narrowed = request.merchant.slug, form.narrowed()
     url = reverse(name, args=[slug])
@@ -175,7 +284,13 @@ def _around_the_list(request: StaffRequest, name: str, form: ListForm, typed: st
         "here_url": _with(url, narrowed),
         "turn_url": _with(url, turned),
         "page_url": _with(url, narrowed, for_more=True),
+        "everything_url": f"{url}?all",
+        "views_url": reverse("saved_views", args=[slug]),
+        "save_url": _with(reverse(f"save_{name}", args=[slug]), narrowed),
         "oldest_first": "sort" in narrowed,
+        "export_url": _with(reverse(f"export_{name}", args=[slug]), narrowed)
+        if may(request.member.role, Permission.EXPORT_OPERATIONS)
+        else "",
         "time_zone": request.merchant.time_zone,
     }
 
@@ -209,7 +324,7 @@ def _empty(request: StaffRequest, name: str, form: ListForm, found: Page[M], typ
             action=wider[1],
         )
     if form.narrows():
-        return Empty(text=gettext("Nothing here is like this."), url=url, action=gettext("Show everything"))
+        return Empty(text=gettext("Nothing here is like this."), url=f"{url}?all", action=gettext("Show everything"))
     text = {
         "operations": gettext("Operations appear here once something is done with a card."),
         "cards": gettext("Cards appear here after the first look-up."),

@@ -21,6 +21,7 @@ operation_writer = Writer("portal.ledger.operations")
 shift_writer = Writer("portal.ledger.shifts")
 limit_writer = Writer("portal.ledger.limits")
 approval_writer = Writer("portal.ledger.approvals")
+view_writer = Writer("portal.ledger.saved_views")
 
 
 class State(models.TextChoices):
@@ -558,3 +559,42 @@ class Approval(models.Model):
     def reference(self) -> str:
         """What the operation's reference will be: 32 hexadecimal digits."""
         return self.key.hex
+
+
+class SavedViewRows(WrittenRows["SavedView"]):
+    """Saved views."""
+
+    writer = view_writer
+
+
+class SavedView(models.Model):
+    """One person's name for a way of narrowing a list, at one merchant. `query` is what the list's address says."""
+
+    merchant = models.ForeignKey(Merchant, on_delete=models.CASCADE, db_index=False)
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="+")
+    key = models.UUIDField(default=uuid.uuid4, editable=False)
+    page = models.CharField(max_length=20, help_text="The list: the name of its address.")
+    name = models.CharField(max_length=60)
+    query = models.CharField(max_length=1000, blank=True)
+    is_start = models.BooleanField(default=False, help_text="Shown where the list is opened without saying how.")
+
+    objects = SavedViewRows.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["merchant", "id"], name="view_of_merchant"),
+            models.UniqueConstraint(fields=["merchant", "key"], name="view_key_once"),
+            models.UniqueConstraint(fields=["merchant", "person", "page", "name"], name="view_name_once"),
+            models.UniqueConstraint(
+                fields=["merchant", "person", "page"], condition=Q(is_start=True), name="view_starts_once"
+            ),
+            models.CheckConstraint(condition=Q(page__in=("operations", "cards")), name="view_of_a_list"),
+        ]
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        view_writer.require()
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        view_writer.require()
+        return super().delete(*args, **kwargs)

@@ -33,6 +33,7 @@ class Permission(StrEnum):
     MOVE_POINTS = "move_points"
     VOID = "void"
     SEE_OPERATIONS = "see_operations"
+    EXPORT_OPERATIONS = "export_operations"
     DECIDE = "decide"
     APPROVE = "approve"
     SEE_CUSTOMERS = "see_customers"
@@ -69,6 +70,11 @@ TABLE: dict[Permission, tuple[Promise, frozenset[Role]]] = {
     Permission.MOVE_POINTS: (_("Issuing and redeeming points"), AT_THE_TILL),
     Permission.VOID: (_("Voiding"), AT_THE_TILL),
     Permission.SEE_OPERATIONS: (_("Seeing operations"), EVERYBODY - {Role.MARKETING}),
+    # A file is a merchant's turnover on somebody's own machine: for those who answer for it, and who keep the books.
+    Permission.EXPORT_OPERATIONS: (
+        _("Taking operations and cards away as a file"),
+        frozenset({Role.OWNER, Role.MANAGER, Role.ACCOUNTANT}),
+    ),
     Permission.DECIDE: (_("Deciding what became of an operation"), frozenset({Role.OWNER, Role.MANAGER})),
     Permission.APPROVE: (_("Approving what is above somebody's limit"), frozenset({Role.OWNER, Role.MANAGER})),
     Permission.SEE_CUSTOMERS: (_("Seeing who holds a card"), AT_THE_TILL),

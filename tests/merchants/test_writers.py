@@ -56,6 +56,7 @@ def test_only_the_writer_modules_use_the_right():
         "ledger/balances.py",
         "ledger/limits.py",
         "ledger/operations.py",
+        "ledger/saved_views.py",
         "ledger/shifts.py",
         "mail/outbox.py",
         "merchants/connecting.py",
