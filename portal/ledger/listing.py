@@ -89,7 +89,8 @@ def page(wanted: Wanted[M], *, after: Place | None, before: Place | None, size: 
 def count(wanted: Wanted[Any]) -> int:
     """How many rows there are, at most COUNTED and one more; of those looked through where something is looked for."""
     rows = _within(wanted, wanted.rows, oldest_first=wanted.oldest_first) if wanted.rest else wanted.rows
-    return rows.order_by()[: COUNTED + 1].count()
+    # In order: a row of the merchant's is then found where the list is, and not among everybody's.
+    return rows.order_by(*_order(wanted, oldest_first=wanted.oldest_first))[: COUNTED + 1].count()
 
 
 # ---- How it is read -------------------------------------------------------------------------------------------------

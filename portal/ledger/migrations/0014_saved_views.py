@@ -10,7 +10,7 @@ from portal.merchants.tenancy import protect
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("ledger", "0012_in_flight_by_card"),
+        ("ledger", "0013_a_queue_of_each_connection"),
         ("merchants", "0014_pauses"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
