@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
 
-from django.db.models import DateTimeField, Model, Q, QuerySet, Subquery, Value
-from django.db.models.functions import Coalesce
+from django.db.models import Model, Q, QuerySet
 
 PAGE = 50
 COUNTED = 1000
@@ -88,7 +87,9 @@ def page(wanted: Wanted[M], *, after: Place | None, before: Place | None, size: 
 
 def count(wanted: Wanted[Any]) -> int:
     """How many rows there are, at most COUNTED and one more; of those looked through where something is looked for."""
-    rows = _within(wanted, wanted.rows, oldest_first=wanted.oldest_first) if wanted.rest else wanted.rows
+    rows = _within(
+        wanted, wanted.rows, _edge(wanted, wanted.rows, oldest_first=wanted.oldest_first), wanted.oldest_first
+    )
     # In order: a row of the merchant's is then found where the list is, and not among everybody's.
     return rows.order_by(*_order(wanted, oldest_first=wanted.oldest_first))[: COUNTED + 1].count()
 
@@ -96,15 +97,15 @@ def count(wanted: Wanted[Any]) -> int:
 # ---- How it is read -------------------------------------------------------------------------------------------------
 def _read(wanted: Wanted[M], start: Place | None, size: int, *, oldest_first: bool) -> Page[M]:
     rows = _beyond(wanted, start, oldest_first=oldest_first)
-    looked = _within(wanted, rows, oldest_first=oldest_first) if wanted.rest else rows
-    ordered = looked.order_by(*_order(wanted, oldest_first=oldest_first))
+    edge = _edge(wanted, rows, oldest_first=oldest_first)
+    ordered = _within(wanted, rows, edge, oldest_first).order_by(*_order(wanted, oldest_first=oldest_first))
     found = list(ordered)[: size + 1] if wanted.few else list(ordered[: size + 1])
     if len(found) > size:
         return Page(rows=found[:size], next=_of(wanted, found[size - 1 : size]))
-    if wanted.rest and (edge := _edge(wanted, rows, oldest_first=oldest_first).first()) is not None:
-        # Those at the same moment as the edge were looked at, too.
-        return Page(rows=found, next=Place(at=edge, number=MOST if oldest_first else 0), looked_to=edge)
-    return Page(rows=found)
+    if edge is None:
+        return Page(rows=found)
+    # Those at the same moment as the edge were looked at, too.
+    return Page(rows=found, next=Place(at=edge, number=MOST if oldest_first else 0), looked_to=edge)
 
 
 def _order(wanted: Wanted[Any], *, oldest_first: bool) -> list[str]:
@@ -121,16 +122,21 @@ def _beyond(wanted: Wanted[M], start: Place | None, *, oldest_first: bool) -> Qu
     )
 
 
-def _edge(wanted: Wanted[M], rows: QuerySet[M], *, oldest_first: bool) -> Any:
+def _edge(wanted: Wanted[M], rows: QuerySet[M], *, oldest_first: bool) -> datetime | None:
+    """The moment up to which is looked for what no index holds, or None where all is looked at. Asked for by itself:
+    PostgreSQL plans with a moment it knows, and would guess at one it has to find first."""
+    if not wanted.rest:
+        return None
     order = _order(wanted, oldest_first=oldest_first)
-    return rows.order_by(*order).values_list(wanted.at, flat=True)[WALK : WALK + 1]
+    at: datetime | None = rows.order_by(*order).values_list(wanted.at, flat=True)[WALK : WALK + 1].first()
+    return at
 
 
-def _within(wanted: Wanted[M], rows: QuerySet[M], *, oldest_first: bool) -> QuerySet[M]:
-    """Those of the next WALK rows that are wanted."""
-    edge = Subquery(_edge(wanted, rows, oldest_first=oldest_first), output_field=DateTimeField())
-    end = Coalesce(edge, Value(LAST if oldest_first else FIRST, output_field=DateTimeField()))
-    return rows.filter(wanted.rest, **{f"{wanted.at}__{'lte' if oldest_first else 'gte'}": end})
+def _within(wanted: Wanted[M], rows: QuerySet[M], edge: datetime | None, oldest_first: bool) -> QuerySet[M]:
+    """Those up to the edge that are wanted."""
+    if edge is not None:
+        rows = rows.filter(**{f"{wanted.at}__{'lte' if oldest_first else 'gte'}": edge})
+    return rows.filter(wanted.rest)
 
 
 def _of(wanted: Wanted[M], rows: list[M]) -> Place | None:

@@ -55,7 +55,10 @@ def listed(request: StaffRequest) -> HttpResponse:
     or forgets it."""
     if request.method != "POST":
         return _show(request)
-    found = _mine(request, request.POST.get("view", ""))
+    if not request.POST.get("view"):
+        messages.warning(request, gettext("Choose one of your views."))
+        return redirect("saved_views", request.merchant.slug)
+    found = _mine(request, request.POST["view"])
     form = _form(found, request.POST)
     try:
         if "forget" in request.POST:
