@@ -65,6 +65,8 @@ lint: .venv/ready-to-test
 bench: .venv/ready-to-test servers
 	$(call say,The ledger beside a bare task)
 	$(PY) -m tests.bench.pipeline
+	$(call say,Lists at a million operations)
+	$(PY) -m tests.bench.size
 
 proof: .venv/ready-to-test servers
 	$(call say,Faults at length)
