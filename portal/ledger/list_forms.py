@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import Any, TypeVar
 
 from django import forms
@@ -20,12 +21,14 @@ from portal.ledger.listing import Wanted
 from portal.ledger.models import Card, Operation, OperationState
 from portal.ledger.operation_words import TITLES
 from portal.ledger.till_forms import read_amount
+from portal.merchants import audit
 from portal.merchants.models import Connection, Environment, Merchant, Person, Store, Till
 from portal.money import minor_digits
 
 M = TypeVar("M", bound=Model)
 
 MACHINE = "tillside"
+MORE = "more"  # in the address: show all fields
 NOT_DONE = (OperationState.REFUSED, OperationState.FAILED)
 SORTS: dict[str, Promise] = {"": _("Newest first"), "oldest": _("Oldest first")}
 SETTLED: dict[str, Promise] = {
@@ -37,12 +40,19 @@ SETTLED: dict[str, Promise] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Around:
-    """What a merchant has that a list can be narrowed to."""
+    """What a merchant has that a list can be narrowed to. Tills and people are asked for when somebody wants them."""
 
     merchant: Merchant
     connections: Sequence[Connection]
-    tills: Sequence[Till]
-    people: Sequence[Person]
+
+    @cached_property
+    def tills(self) -> list[Till]:
+        mine = Till.objects.select_related("store").filter(merchant=self.merchant)
+        return list(mine.order_by("store__name", "name", "id"))
+
+    @cached_property
+    def people(self) -> list[Person]:
+        return audit.people(self.merchant)
 
     @property
     def stores(self) -> list[Store]:
@@ -57,15 +67,16 @@ class Around:
 
 class ListForm(forms.Form):
     """What both lists have: days, a connection, live or sandbox, amounts from and up to, and the order. All may be
-    left open. `always` are the fields that stand in view; the others are folded away until one is used."""
+    left open. The fields `folded` away are made when one of them is used, or wanted: each costs a page something."""
 
-    always: Sequence[str] = ()
+    folded: Sequence[str] = ()
 
     def __init__(self, given: Any, *, around: Around) -> None:
         super().__init__(dates.spelled_out(given))
         self.around = around
         self.fields |= dates.fields()
         self.period = Period()
+        self.shows_more = MORE in given or any(given.get(name) for name in self.folded)
 
     def choice(self, name: str, label: Any, any_of: Any, choices: Iterable[tuple[str, Any]]) -> None:
         """Add a field with these choices, and one that leaves it open."""
@@ -78,6 +89,10 @@ class ListForm(forms.Form):
 
     def add_common(self) -> None:
         """Add what both lists have, in this place."""
+        self.choice("sort", _("Order"), SORTS[""], [("oldest", SORTS["oldest"])])
+        if not self.shows_more:
+            self.fields["sort"].widget = forms.HiddenInput()
+            return
         connections = [(str(each.key), each.name) for each in self.around.connections]
         self.choice("connection", _("Connection"), _("All"), connections)
         self.choice("environment", _("Environment"), _("Both"), Environment.choices)
@@ -85,7 +100,6 @@ class ListForm(forms.Form):
             self.fields[name] = forms.CharField(
                 label=label, required=False, max_length=40, widget=forms.TextInput(attrs={"inputmode": "decimal"})
             )
-        self.choice("sort", _("Order"), SORTS[""], [("oldest", SORTS["oldest"])])
 
     amount_labels: tuple[Any, Any] = (_("Amount from"), _("Amount up to"))
 
@@ -111,22 +125,10 @@ class ListForm(forms.Form):
         """Whether it leaves anything out."""
         return bool(set(self.narrowed()) - {"sort"})
 
-    def more(self) -> list[forms.BoundField]:
-        """The fields that are folded away."""
-        return [self[name] for name in self.fields if name not in self.always]
-
-    def more_used(self) -> bool:
-        """Whether one of them is used, or wrong."""
-        return any(self.data.get(field.name) or field.errors for field in self.more())
-
-    def first_fields(self) -> list[forms.BoundField]:
-        """The fields in view."""
-        return [self[name] for name in self.always]
-
     # ---- As conditions ----------------------------------------------------------------------------------------------
     def connected(self) -> Q:
         """Of the connection and the environment asked for."""
-        key, environment = self.cleaned_data["connection"], self.cleaned_data["environment"]
+        key, environment = self._given("connection"), self._given("environment")
         if not key and not environment:
             return Q()
         wanted = [
@@ -138,7 +140,7 @@ class ListForm(forms.Form):
 
     def amounts(self, minor: str, currency: str) -> Q:
         """Between the amounts asked for, in each currency there is."""
-        least, most = self.cleaned_data["least"], self.cleaned_data["most"]
+        least, most = self.cleaned_data.get("least"), self.cleaned_data.get("most")
         if not least and not most:
             return Q()
         either = Q()
@@ -152,6 +154,9 @@ class ListForm(forms.Form):
             either |= one
         return either
 
+    def _given(self, name: str) -> str:
+        return str(self.cleaned_data.get(name, ""))
+
     def _list(self, rows: QuerySet[M], rest: Q, at: str, ids: list[int] | None) -> Wanted[M]:
         oldest_first = self.cleaned_data["sort"] == "oldest"
         if ids is None:
@@ -162,26 +167,29 @@ class ListForm(forms.Form):
 class OperationsForm(ListForm):
     """Which operations."""
 
-    always = ("when", "since", "until", "state", "verb")
+    folded = ("who", "place", "settled", "connection", "environment", "least", "most")
 
     def __init__(self, given: Any, *, around: Around) -> None:
         super().__init__(given, around=around)
         self.choice("state", _("Outcome"), _("All"), OperationState.choices)
         self.choice("verb", _("What"), _("Everything"), TITLES.items())
+        if self.shows_more:
+            self._add_more(around)
+        self.add_common()
+
+    def _add_more(self, around: Around) -> None:
         people = [(str(each.pk), each.name) for each in around.people]
         self.choice("who", _("Asked by"), _("Everybody"), [*people, (MACHINE, gettext("Tillside"))])
         stores = [(f"store-{each.pk}", each.name) for each in around.stores]
         tills = [(str(each.key), f"{each.store.name}: {each.name}") for each in around.tills]
         self.choice("place", _("Where"), _("Everywhere"), [*stores, *tills])
         self.choice("settled", _("Known by"), _("All"), SETTLED.items())
-        self.add_common()
 
     def wanted(self, ids: list[int] | None = None) -> Wanted[Operation]:
         """What a valid form asks for, among `ids` if there are any."""
-        given = self.cleaned_data
         rows = Operation.objects.filter(**_within(self.around.merchant, self.period, "asked_at"))
         rest = self.connected() & self.amounts("amount_minor", "currency")
-        state, settled = given["state"], given["settled"]
+        state, settled = self._given("state"), self._given("settled")
         if state == OperationState.DONE:
             rest &= Q(state=state)
         elif state in NOT_DONE:
@@ -192,11 +200,11 @@ class OperationsForm(ListForm):
             rest &= Q(settled_by=settled)
         elif settled:
             rows = rows.filter(settled_by=settled)
-        if given["verb"]:
-            rest &= Q(verb=given["verb"])
-        if who := given["who"]:
+        if verb := self._given("verb"):
+            rest &= Q(verb=verb)
+        if who := self._given("who"):
             rest &= Q(asked_by=None) if who == MACHINE else Q(asked_by=int(who))
-        if where := given["place"]:
+        if where := self._given("place"):
             rest &= Q(till__in=[each.pk for each in self.around.tills if where in _names(each)])
         return self._list(rows, rest, "asked_at", ids)
 
@@ -204,7 +212,7 @@ class OperationsForm(ListForm):
 class CardsForm(ListForm):
     """Which cards. The days are those on which Tillside first saw them."""
 
-    always = ("when", "since", "until", "status", "connection")
+    folded = ("connection", "environment", "least", "most")
     amount_labels = (_("Balance from"), _("Balance up to"))
 
     def __init__(self, given: Any, *, around: Around) -> None:

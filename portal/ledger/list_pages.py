@@ -19,12 +19,12 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from portal import dates, formats
 from portal.ledger import finding, list_files, list_words, listing, saved_views
-from portal.ledger.list_forms import Around, CardsForm, ListForm, OperationsForm
+from portal.ledger.list_forms import MORE, Around, CardsForm, ListForm, OperationsForm
 from portal.ledger.listing import Page, Wanted
 from portal.ledger.models import Card, Operation, SavedView
 from portal.merchants import accounts, audit
 from portal.merchants.access import StaffRequest, member
-from portal.merchants.models import Environment, Till
+from portal.merchants.models import Environment, Person
 from portal.merchants.roles import Permission, may
 
 M = TypeVar("M", bound=Model)
@@ -66,7 +66,7 @@ def operations(request: StaffRequest) -> HttpResponse:
     writer = list_words.OperationWriter(
         prefix=reverse("operations", args=[request.merchant.slug]),
         connections={each.pk: each for each in form.around.connections},
-        people={each.pk: each.name for each in form.around.people},
+        people=dict(Person.objects.filter(pk__in={row.asked_by_id for row in found.rows}).values_list("pk", "name")),
     )
     return render(
         request,
@@ -162,12 +162,12 @@ def way_back(request: HttpRequest, name: str, slug: str) -> str:
 # ---- What is wanted, for the page and for the file ------------------------------------------------------------------
 def operations_form(request: StaffRequest) -> OperationsForm:
     """The filter of the list of operations, as the address says it."""
-    return OperationsForm(request.GET, around=_around(request, tills=True))
+    return OperationsForm(request.GET, around=_around(request))
 
 
 def cards_form(request: StaffRequest) -> CardsForm:
     """The filter of the list of cards, as the address says it."""
-    return CardsForm(request.GET, around=_around(request, tills=False))
+    return CardsForm(request.GET, around=_around(request))
 
 
 def searched(request: StaffRequest) -> str:
@@ -204,14 +204,9 @@ def cards_wanted(form: CardsForm, ids: list[int] | None) -> Wanted[Card]:
     return replace(wanted, rows=wanted.rows.only(*list_words.CARD_COLUMNS))
 
 
-def _around(request: StaffRequest, *, tills: bool) -> Around:
-    mine = Till.objects.select_related("store").filter(merchant=request.merchant)
-    return Around(
-        merchant=request.merchant,
-        connections=list(request.merchant.connection_set.defer("sealed_secrets").order_by("name", "id")),
-        tills=list(mine.order_by("store__name", "name", "id")) if tills else [],
-        people=audit.people(request.merchant) if tills else [],
-    )
+def _around(request: StaffRequest) -> Around:
+    connections = request.merchant.connection_set.defer("sealed_secrets").order_by("name", "id")
+    return Around(merchant=request.merchant, connections=list(connections))
 
 
 def _filter(form: ListForm) -> str | None:
@@ -284,6 +279,7 @@ def _around_the_list(request: StaffRequest, name: str, form: ListForm, typed: st
         "here_url": _with(url, narrowed),
         "turn_url": _with(url, turned),
         "page_url": _with(url, narrowed, for_more=True),
+        "more_url": _with(url, narrowed, for_more=True) + MORE,
         "everything_url": f"{url}?all",
         "views_url": reverse("saved_views", args=[slug]),
         "save_url": _with(reverse(f"save_{name}", args=[slug]), narrowed),
