@@ -18,6 +18,12 @@ def palette(visitor):
     return visitor.page.locator("#palette[open]")
 
 
+def types_into_the_search(visitor, text: str) -> None:
+    visitor.page.locator("#palette[open] [data-finder]:focus").wait_for()
+    visitor.page.keyboard.type(text)
+    visitor.page.locator(f"#found[data-for={text}]").wait_for()
+
+
 @pytest.mark.parametrize("visitor", [{}, {**PHONE, "color_scheme": "dark"}], indirect=True)
 def test_a_manager_opens_what_a_number_counts_and_finds_everything_by_the_search(visitor):
     visitor.signs_in("milan")
@@ -33,8 +39,7 @@ def test_a_manager_opens_what_a_number_counts_and_finds_everything_by_the_search
     visitor.clicks("Search", "link")
     palette(visitor).wait_for()
     looks_right(visitor)
-    visitor.page.keyboard.type("audit")
-    visitor.page.locator("#found[data-for=audit]").wait_for()
+    types_into_the_search(visitor, "audit")
     looks_right(visitor)
     visitor.presses("Enter")
     visitor.page.wait_for_url("**/settings/trail/")
@@ -63,8 +68,7 @@ def test_the_keyboard_is_enough_and_its_letters_can_be_switched_off(visitor):
     visitor.page.wait_for_url("**/attention/")
 
     visitor.presses("Control+k")
-    visitor.page.keyboard.type("desk")
-    visitor.page.locator("#found[data-for=desk]").wait_for()
+    types_into_the_search(visitor, "desk")
     visitor.presses("ArrowDown")
     visitor.presses("Enter")
     visitor.page.wait_for_url(f"**{DESK}")
