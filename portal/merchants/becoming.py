@@ -89,7 +89,7 @@ def switch(draft: ConnectionDraft, *, options: Mapping[str, object], secrets: Ma
     assert draft.connection is not None
     rows = Connection.objects.select_for_update(no_key=True, of=("self",)).select_related("merchant")
     row = rows.get(pk=draft.connection.pk, merchant=draft.merchant_id)
-    if bytes(row.sealed_secrets) != bytes(draft.connection.sealed_secrets):
+    if not connections.same_secrets(row, draft.connection):
         return None
     known, before = dict(row.options), _fingerprints(row)
     row.options = dict(options)

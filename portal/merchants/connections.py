@@ -85,6 +85,12 @@ def _place(connection: Connection) -> vault.Context:
     )
 
 
+def same_secrets(one: Connection, other: Connection) -> bool:
+    """Whether two readings of a connection hold the same secrets. By what is noted of them: their box is another one
+    when keys have changed, and nothing else has."""
+    return bool(one.secret_notes == other.secret_notes)
+
+
 def is_asked(connection: Connection) -> bool:
     """Whether the provider may be asked now: not paused, and not told to wait."""
     return not connection.paused_at and not (connection.held_until and connection.held_until > timezone.now())

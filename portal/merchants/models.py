@@ -603,7 +603,9 @@ class Pause(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(ended_at=None, ended_by=None)
-                | Q(ended_at__gte=models.F("begun_at")) & (Q(ended_by__isnull=False) | Q(expires_at__isnull=False)),
+                | Q(ended_at__gte=models.F("begun_at"))
+                # A sandbox that moved takes its connections along, and what paused because of it.
+                & (Q(ended_by__isnull=False) | Q(expires_at__isnull=False) | Q(reason="address_refused")),
                 name="pause_ends_by_a_person_or_as_said",
             ),
         ]

@@ -19,6 +19,7 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from portal import formats
+from portal.connectors.base import Reason
 from portal.merchants import audit, connections, standing
 from portal.merchants.models import Connection, Member, Pause, Person, pause_writer
 from portal.merchants.roles import Permission, Role
@@ -42,7 +43,7 @@ def because_refused(connection: Connection, reason: str) -> None:
     that were under way say nothing new. Only a person ends it."""
     with transaction.atomic():
         now = Connection.objects.select_for_update(no_key=True).get(pk=connection.pk)
-        if (bytes(now.sealed_secrets), now.options) != (bytes(connection.sealed_secrets), connection.options):
+        if now.options != connection.options or not connections.same_secrets(now, connection):
             return  # what was refused has been replaced meanwhile; it says nothing of what is there now
         pause = _begin(connection, reason=reason, address=str(connection.options.get("base_url", ""))[:500])
         if pause is not None:
@@ -63,6 +64,15 @@ def tested(connection: Connection, *, by: Person | None) -> None:
     pause = under_way(connection)
     if pause is not None and pause.reason == connections.UNTESTED:
         end(pause, held=(None, None), person=by)
+        connection.refresh_from_db(fields=["paused_at", "pause_reason"])
+
+
+@pause_writer.writes
+def may_be_called(connection: Connection) -> None:
+    """Its address is one we may call from now on; whatever else it is paused for stays. In the caller's transaction."""
+    pause = under_way(connection)
+    if pause is not None and pause.reason == Reason.ADDRESS_REFUSED:
+        end(pause, held=(None, None), person=None)
         connection.refresh_from_db(fields=["paused_at", "pause_reason"])
 
 
@@ -163,7 +173,12 @@ def _tell(pause: Pause) -> None:
                 "since": pause.begun_at,
                 "why": connections.reason_words(pause.reason),
                 "address": pause.address,
+                "is_address": pause.reason == Reason.ADDRESS_REFUSED,
                 "link": settings.PUBLIC_URL + page,
             }
-            subject = _("%(connection)s is paused at %(merchant)s: its key is refused") % words
-            send_mail(subject, render_to_string("merchants/pause_mail.txt", words), None, [member.person.email])
+            subject = (
+                _("%(connection)s is paused at %(merchant)s: its address may not be called")
+                if words["is_address"]
+                else _("%(connection)s is paused at %(merchant)s: its key is refused")
+            )
+            send_mail(subject % words, render_to_string("merchants/pause_mail.txt", words), None, [member.person.email])

@@ -4,14 +4,16 @@ Only where SANDBOX_URL names them. Called by workers and commands; the web only 
 """
 
 import json
+import re
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, build_opener
 
 from django.conf import settings
 from django.db import transaction
 
 from portal.connectors import PROVIDERS
-from portal.merchants import audit, connections, tenancy
+from portal.merchants import audit, becoming, connections, pauses, tenancy
 from portal.merchants.models import Connection, Environment, Merchant
 
 SECONDS = 5  # the sandbox is near
@@ -65,6 +67,41 @@ def add(merchant: Merchant, opened: Mapping[str, Mapping[str, str]]) -> None:
     )
 
 
+def follow() -> int:
+    """Bring every merchant's practice connections to where the sandboxes are now; how many were elsewhere.
+
+    A sandbox that is started on another port is the same sandbox: its cards and keys are in a folder. Whatever paused
+    because the old address may not be called any more is asked again.
+    """
+    followed = 0
+    with tenancy.every_merchant("practice connections follow the sandboxes to another port"), transaction.atomic():
+        sandboxes = Connection.objects.filter(environment=Environment.SANDBOX).select_related("merchant")
+        for connection in sandboxes.select_for_update(no_key=True, of=("self",)).order_by("pk"):
+            moved = _moved(connection)
+            if moved != connection.options:
+                connection.options = moved
+                connection.save(update_fields=["options"])
+                pauses.may_be_called(connection)
+                followed += 1
+    return followed
+
+
+def _moved(connection: Connection) -> dict[str, object]:
+    """Its options, with each address of a sandbox on this machine where it is now."""
+    declared = PROVIDERS[connection.provider].Settings.declared()
+    options: dict[str, object] = dict(connection.options)
+    for name, field in declared.items():
+        parts = urlsplit(str(options.get(name, "")))
+        if field.kind == "address" and is_here(parts.hostname) and parts.path.split("/")[1:2] == [connection.provider]:
+            options[name] = settings.SANDBOX_URL + parts.path
+    return options
+
+
+def is_here(host: str | None) -> bool:
+    """Whether this is the name or the number of this machine: no provider has either."""
+    return host == "localhost" or re.fullmatch(r"127(\.[0-9]+){3}|::1", host or "") is not None
+
+
 def _save(
     merchant: Merchant,
     provider: str,
@@ -74,13 +111,24 @@ def _save(
     only_this_desk: bool = False,
 ) -> None:
     connector = PROVIDERS[provider]
-    connection = Connection.objects.filter(merchant=merchant, provider=provider).first() or Connection(
+    connection = _at_the_sandbox(merchant, provider) or Connection(
         merchant=merchant,
         provider=provider,
-        name=connector.name,
+        name=becoming.free_name(merchant, connector.name),
         environment=Environment.SANDBOX,
         only_this_desk=only_this_desk,
     )
     connection.options = connector.Settings.options({"base_url": f"{settings.SANDBOX_URL}/{provider}", **options})
     connections.seal_secrets(connection, secrets)
     connection.save()
+    pauses.may_be_called(connection)
+
+
+def _at_the_sandbox(merchant: Merchant, provider: str) -> Connection | None:
+    """The merchant's practice connection, and none of its own to this provider."""
+    mine = Connection.objects.filter(merchant=merchant, provider=provider, environment=Environment.SANDBOX)
+    return next((each for each in mine.order_by("pk") if is_here(_host(each))), None)
+
+
+def _host(connection: Connection) -> str | None:
+    return urlsplit(str(connection.options.get("base_url", ""))).hostname

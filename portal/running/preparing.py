@@ -18,6 +18,7 @@ class Preparation:
         self._var, self._env = var, env
         self._stamp = var / "prepared.json"
         self._now = {"files": _fingerprint(), "database": _digest([env["DATABASE_URL"]])}
+        self._now["sandbox"] = env.get("SANDBOX_URL", "")
 
     def was_done(self) -> bool:
         """Whether nothing changed since all of it last went through: files, packages, database."""
@@ -39,7 +40,10 @@ class Preparation:
 
     def load_demo(self) -> str:
         """Load the demo merchants through the running sandbox; what to tell the person, logins first."""
-        return self._manage({"demo": ["demo"]})["demo"] if self._env["DEMO"] == "1" else ""
+        if self._env["DEMO"] == "1":
+            return self._manage({"demo": ["demo"]})["demo"]
+        self._manage({"demo": ["demo", "--follow"]})  # practice connections of a demo that was, or of shops
+        return ""
 
     def look_over(self) -> str:
         """When all was done before: bring the database to date anyway, and say who can sign in."""

@@ -14,14 +14,15 @@ from django.db import DatabaseError, transaction
 from django.db import connections as databases
 from django.utils import timezone
 
+from portal.connectors.base import Misconfigured, Reason
 from portal.customers.models import Customer
 from portal.desk import demo, history
 from portal.ledger import calls, cards, holders, operations
 from portal.ledger.models import Operation, OperationState
-from portal.merchants import practice, tenancy
+from portal.merchants import connections, pauses, practice, tenancy
 from portal.merchants.models import AuditEntry, Connection, Member, Merchant, Person
 from portal.money import Money
-from tests.conftest import make_merchant, make_person
+from tests.conftest import make_connection, make_merchant, make_person
 
 S = OperationState
 
@@ -52,6 +53,47 @@ def test_loaded_again_it_is_still_there_once(loaded):
     call_command("demo", stdout=StringIO())
 
     assert counted() == before
+
+
+def test_connections_follow_a_sandbox_that_moved_to_another_port(loaded, settings):
+    """A shop's practice connection, too; and what paused because the old address is not allowed any more resumes."""
+    here = settings.SANDBOX_URL
+    shop = make_merchant("corner-shop", "Corner Shop", currency="USD", time_zone="UTC")
+    practice.add(shop, practice.credentials())
+    Connection.objects.filter(merchant=shop, provider="cardinquiry").update(name="Practice")
+    own = make_connection(shop, base_url="https://cards.example.com/cardinquiry")
+    settings.SANDBOX_URL, settings.PROVIDER_ORIGINS_ALLOWED = "http://127.0.0.1:9", ["http://127.0.0.1:9"]
+    asked = Connection.objects.get(merchant=loaded, provider="paywizard")
+    with pytest.raises(Misconfigured):
+        connections.settings_for_a_call(asked)
+    pauses.because_refused(asked, Reason.ADDRESS_REFUSED)
+    key_refused = Connection.objects.get(merchant=loaded, provider="cardinquiry")
+    pauses.because_refused(key_refused, Reason.KEY_REFUSED)
+
+    call_command("demo", follow=True, stdout=(said := StringIO()))
+
+    assert said.getvalue() == "6 practice connections follow the sandbox to http://127.0.0.1:9.\n"
+    for each in Connection.objects.exclude(pk=own.pk):
+        assert each.options["base_url"] == f"http://127.0.0.1:9/{each.provider}"
+        assert connections.settings_for_a_call(each)
+    paused = Connection.objects.exclude(paused_at=None)
+    assert [each.pk for each in paused] == [key_refused.pk]
+    own.refresh_from_db()
+    assert own.options["base_url"] == "https://cards.example.com/cardinquiry"
+    assert here not in str(list(Connection.objects.values_list("options", flat=True)))
+
+
+def test_loading_the_demo_again_leaves_a_connection_of_the_merchants_own_alone(loaded):
+    mine = Connection.objects.get(merchant=loaded, provider="paywizard")
+    Connection.objects.filter(pk=mine.pk).update(
+        environment="live", options=mine.options | {"base_url": "https://x.example"}
+    )
+
+    call_command("demo", stdout=StringIO())
+
+    mine.refresh_from_db()
+    assert (mine.environment, mine.options["base_url"]) == ("live", "https://x.example")
+    assert Connection.objects.filter(merchant=loaded, provider="paywizard").count() == 2
 
 
 @pytest.mark.parametrize("slug", ["baeckerei-jung", "kauri-books"])

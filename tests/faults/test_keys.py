@@ -70,7 +70,8 @@ def test_keys_rotate_under_load_without_one_failed_call_or_look_up(standing, hir
 @contextmanager
 def looking_up(url):
     """A cashier who looks one card after the other up, until the block ends."""
-    counted, over = Counter(), threading.Event()
+    counted: Counter[str] = Counter()
+    over = threading.Event()
 
     def look() -> None:
         till = Till(url)

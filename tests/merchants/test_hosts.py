@@ -12,7 +12,7 @@ from portal.connectors.base import Misconfigured, Reason
 from portal.connectors.http import Wire
 from portal.ledger import balances, calls
 from portal.ledger.models import Inquiry, State
-from portal.merchants import connections, hosts, tenancy
+from portal.merchants import connections, hosts, pauses, tenancy
 from portal.merchants.hosts import Standing
 from portal.merchants.models import AuditEntry, Connection, HostApproval, HostState, Member, Person
 from tests.conftest import make_connection, make_person
@@ -245,8 +245,8 @@ def test_a_refused_address_pauses_the_connection_with_one_notice(looks_up, jung)
 
     assert found.connection.pause_reason == Reason.ADDRESS_REFUSED
     assert "address" in connections.pause_words(found.connection)
-    connections.pause(found.connection, Reason.ADDRESS_REFUSED)
     with tenancy.merchant(jung.pk):
+        pauses.because_refused(found.connection, Reason.ADDRESS_REFUSED)
         assert trail(jung).count("connection paused") == 1
         with pytest.raises(connections.NotNow):
             looks_up(OWN, link=found.connection)
@@ -275,7 +275,7 @@ def test_a_name_that_changes_its_mind_between_saving_and_calling_reaches_nobody(
         found = looks_up(url, rebinding, link=link)
         assert (found.reason, found.connection.pause_reason) == ("address_refused", "address_refused")
         link = found.connection
-        connections.resume(link, person=admin)
+        pauses.end(pauses.under_way(link), held=(None, None), person=admin)
     assert listener.connections == 0
     assert approval.state == HostState.APPROVED
     assert next(answers, None) is None  # each call looked for itself

@@ -34,6 +34,7 @@ EVERY_MERCHANT_CALLS = {
     ("ledger/balances.py", "the sweep finds look-ups of dead workers and old ones"),
     ("merchants/hosts.py", "administrators decide where all merchants' providers may be called"),
     ("merchants/hosts.py", "administrators see where all merchants' providers may be called"),
+    ("merchants/practice.py", "practice connections follow the sandboxes to another port"),
     ("management/commands/keyring.py", "every box is opened once, to see whether the key ring fits"),
     ("management/commands/rotate_keys.py", "keys rotate: the boxes of all merchants are sealed anew"),
     ("mail/outbox.py", "a mail of the site itself belongs to no merchant"),

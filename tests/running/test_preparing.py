@@ -34,6 +34,10 @@ def test_another_database_is_prepared(env: dict[str, str], tmp_path: Path):
     assert not Preparation(tmp_path, env | {"DATABASE_URL": "postgresql:///two"}).was_done()
 
 
+def test_a_sandbox_that_moved_is_followed(env: dict[str, str], tmp_path: Path):
+    assert not Preparation(tmp_path, env | {"SANDBOX_URL": "http://127.0.0.1:8101"}).was_done()
+
+
 def test_changed_files_are_prepared(env: dict[str, str], tmp_path: Path, monkeypatch):
     monkeypatch.setattr(preparing, "_fingerprint", lambda: "other files")
 

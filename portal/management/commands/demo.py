@@ -1,5 +1,6 @@
 """`manage.py demo`: load the two demo merchants; run again it changes nothing. `--logins` only says who they are,
-`--history` makes their last month, `--remove` takes them away."""
+`--history` makes their last month, `--follow` brings practice connections to a sandbox that moved, `--remove` takes all
+of it away."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -19,6 +20,9 @@ class Command(BaseCommand):
         others = parser.add_mutually_exclusive_group()
         others.add_argument("--logins", action="store_true", help="only print who can sign in")
         others.add_argument(
+            "--follow", action="store_true", help="only bring practice connections to where the sandbox is now"
+        )
+        others.add_argument(
             "--history",
             action="store_true",
             help="make last month's operations of Bäckerei Jung, as a worker (needs OPENING_KEYS) and without haste",
@@ -32,9 +36,12 @@ class Command(BaseCommand):
             self._make_history()
         elif options["remove"]:
             self._remove()
+        elif options["follow"]:
+            self._follow()
         else:
             if not options["logins"]:
                 demo.load(self._credentials())
+                self._follow()
             self._say_who_can_sign_in()
 
     def _say_who_can_sign_in(self) -> None:
@@ -59,6 +66,10 @@ class Command(BaseCommand):
         except OSError:
             raise CommandError(f"The sandbox does not answer at {settings.SANDBOX_URL}. Run this once more.") from None
         self.stdout.write(f"{made} operations were made." if made else "The history is there already.")
+
+    def _follow(self) -> None:
+        if settings.SANDBOX_URL and (followed := practice.follow()):
+            self.stdout.write(f"{followed} practice connections follow the sandbox to {settings.SANDBOX_URL}.")
 
     def _remove(self) -> None:
         if "owner" not in settings.DATABASES:
