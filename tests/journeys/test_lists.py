@@ -1,0 +1,71 @@
+"""A manager narrows the operations, goes on and back, keeps the view, and takes it away; the same on a phone."""
+
+import re
+
+import pytest
+
+from tests.journeys.test_till import scans
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+OPERATIONS = "/m/baeckerei-jung/operations/"
+
+
+def looks_right(visitor) -> None:
+    visitor.has_no_sideways_scroll()
+    visitor.finds_no_barrier()
+
+
+def test_a_card_that_was_looked_up_is_in_the_list_and_leads_back_to_it(visitor):
+    visitor.signs_in("milan")
+    scans(visitor, "914639258868500")
+    visitor.clicks("Cards", "link")
+    visitor.types("Find a card", "8500")
+    visitor.presses("Enter")
+    visitor.sees("Found for")
+    looks_right(visitor)
+    assert "8500" not in visitor.page.url
+
+    visitor.opens("/m/baeckerei-jung/cards/?environment=sandbox")
+    visitor.page.locator(".rows .lead a").first.click()
+    visitor.clicks("Back to the list", "link")
+
+    visitor.page.wait_for_url("**/cards/?environment=sandbox")
+    with visitor.page.expect_download() as file:
+        visitor.clicks("Export as CSV")
+    assert file.value.suggested_filename.startswith("baeckerei-jung-cards-")
+
+
+@pytest.mark.parametrize(
+    "visitor",
+    [{}, {**PHONE, "color_scheme": "dark"}, {**PHONE, "java_script_enabled": False}],
+    indirect=True,
+    ids=["desk", "phone", "without-script"],
+)
+def test_operations_are_narrowed_kept_as_a_view_and_taken_away(visitor, request):
+    name = f"Yesterday's {request.node.callspec.id}"
+    visitor.signs_in("milan")
+    visitor.clicks("Operations", "link")
+    visitor.page.wait_for_url(re.compile("/operations/"))
+    script = request.node.callspec.id != "without-script"
+    visitor.clicks("More filters", "link")
+    visitor.sees("Asked by")
+    if script:
+        looks_right(visitor)
+    visitor.opens(f"{OPERATIONS}?since=2026-05-07&until=2026-05-01")
+    visitor.sees("This is before the first day.")
+    visitor.opens(f"{OPERATIONS}?since=2025-05-01&until=2025-05-07")
+    visitor.sees("Nothing between 1 May 2025 and 7 May 2025 in Europe/Berlin.")
+    visitor.clicks("Widen to 30 days", "link")
+    visitor.page.wait_for_url("**/operations/?when=30")
+    visitor.page.locator("summary", has_text="Save this view").click()
+    visitor.types("Name of the view", name)
+    visitor.clicks("Save the view")
+    visitor.sees("The view is kept.")
+    if script:
+        looks_right(visitor)
+    visitor.clicks("Rename or delete your views", "link")
+    visitor.sees("Ways of narrowing a list")
+    if script:
+        looks_right(visitor)
+    visitor.page.get_by_role("form", name=name).get_by_role("button", name="Delete").click()
+    visitor.sees("The view is gone.")
