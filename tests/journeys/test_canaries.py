@@ -7,11 +7,19 @@ from pathlib import Path
 from urllib.parse import quote
 
 from portal.running.stack import Stack
+from tests.addresses import addresses
 from tests.journeys.conftest import Visitor, logs
+from tests.journeys.test_connecting import chooses, opens_a_shop, sandbox
+from tests.journeys.test_till import arrives, card, confirms, opens_action
 
 CARD = "CANARY-7736152094"
 PIN = "canary/pin+83629"
 KEY = "demo-server-key.CardInquiry"  # of the demo's own connections
+# A card that pays, whom it was activated for, and what was typed as a provider's secrets.
+RICH, HOLDER = card(61), "canary.holder.8361@example.org"
+SECRET, TOKEN = "canary-client-secret-52907", "CANARYTOKEN61840000000000000000X"
+PLANTED = (CARD, PIN, KEY, RICH, HOLDER, SECRET, TOKEN)
+FILES = [each.path("baeckerei-jung") for each in addresses() if "export" in each.name and not each.parts]
 
 
 def spellings(secret: str) -> set[bytes]:
@@ -21,7 +29,19 @@ def spellings(secret: str) -> set[bytes]:
 
 
 def found_in(content: bytes) -> set[str]:
-    return {secret for secret in (CARD, PIN, KEY) for spelling in spellings(secret) if spelling in content}
+    return {secret for secret in PLANTED for spelling in spellings(secret) if spelling in content}
+
+
+def found_in_logs(stack: Stack) -> dict[str, set[str]]:
+    return {name: found for name, text in logs(stack).items() if (found := found_in(text.encode()))}
+
+
+def listening(visitor: Visitor) -> list[str]:
+    """Addresses and pages of this browser, as they come."""
+    sources: list[str] = []
+    visitor.page.on("request", lambda request: sources.append(request.url))
+    visitor.page.on("load", lambda page: sources.append(page.content()))
+    return sources
 
 
 def dump(stack: Stack) -> bytes:
@@ -39,9 +59,7 @@ def broker_files(stack: Stack) -> bytes:
 
 
 def test_canaries_are_found_nowhere(visitor: Visitor, stack: Stack) -> None:
-    sources: list[str] = []
-    visitor.page.on("request", lambda request: sources.append(request.url))
-    visitor.page.on("load", lambda page: sources.append(page.content()))
+    sources = listening(visitor)
     visitor.signs_in("alice")
     stack.stop_process("worker")
     visitor.looks_up(CARD, PIN)
@@ -57,8 +75,53 @@ def test_canaries_are_found_nowhere(visitor: Visitor, stack: Stack) -> None:
     assert b"answer_look_up" in waiting  # and the message was there
     assert found_in(waiting) == set()
     assert found_in(dump(stack) + broker_files(stack)) == set()
-    assert {name: found_in(text.encode()) for name, text in logs(stack).items() if found_in(text.encode())} == {}
+    assert found_in_logs(stack) == {}
     assert len(sources) > 10
+    assert found_in("\n".join(sources).encode()) == set()
+
+
+def test_what_moves_value_and_whom_it_is_for_is_found_nowhere(visitor: Visitor, stack: Stack) -> None:
+    arrives(visitor, RICH)
+    sources = listening(visitor)  # from here on: a typed number stands in its own form until it is sent
+    opens_action(visitor, "Activate")
+    visitor.page.get_by_text("Customer details, if wanted").click()
+    visitor.types("E-mail", HOLDER)
+    visitor.clicks("Continue")
+    visitor.page.locator("#question").wait_for()
+    sources.clear()  # the sentence to confirm carries along what was typed, to whoever typed it
+    stack.stop_process("worker")
+    confirms(visitor)
+    waiting = dump(stack) + broker_files(stack)
+    stack.start_process("worker")
+    visitor.sees("Activated", within=30)
+
+    assert b"work_on_operations" in waiting
+    assert found_in(waiting) == set()
+    assert found_in(dump(stack) + broker_files(stack)) == set()
+    assert found_in_logs(stack) == {}
+    assert found_in("\n".join([*sources, visitor.page.content()]).encode()) == set()
+
+
+def test_a_providers_secrets_are_found_nowhere_not_even_in_what_is_taken_away(visitor: Visitor, stack: Stack) -> None:
+    sources = listening(visitor)
+    opens_a_shop(visitor, "US")
+    chooses(visitor, "PayWizard")
+    visitor.types("Address of the API", f"{sandbox(visitor)}/paywizard")
+    visitor.types("Client ID", "2024010100000001")
+    visitor.types("Client secret", SECRET)
+    visitor.types("Transaction token", TOKEN)
+    visitor.clicks("Test the connection")
+    visitor.sees("Not connected yet", within=30)
+    sources.append(visitor.page.content())
+    token = next(each["value"] for each in visitor.page.context.cookies() if each["name"] == "tillside_csrf")
+    form = {"csrfmiddlewaretoken": token}
+    taken = [visitor.page.request.post(stack.url + path, form=form) for path in FILES]
+
+    assert len(FILES) > 1
+    assert [each.status for each in taken] == [200] * len(FILES)
+    assert found_in(b"\n".join(each.body() for each in taken)) == set()
+    assert found_in(dump(stack) + broker_files(stack)) == set()
+    assert found_in_logs(stack) == {}
     assert found_in("\n".join(sources).encode()) == set()
 
 
