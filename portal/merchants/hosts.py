@@ -167,20 +167,6 @@ def take_back(member: Member, approval: HostApproval, *, request: HttpRequest | 
 
 
 # ---- Deciding -------------------------------------------------------------------------------------------------
-def waiting() -> list[HostApproval]:
-    """What waits for an administrator, of all merchants, oldest first."""
-    with tenancy.every_merchant("administrators decide where all merchants' providers may be called"):
-        rows = HostApproval.objects.filter(state=HostState.WAITING).select_related("merchant", "asked_by")
-        return list(rows.order_by("asked_at", "id"))
-
-
-def approved() -> list[HostApproval]:
-    """What administrators have approved, of all merchants, the latest first."""
-    with tenancy.every_merchant("administrators see where all merchants' providers may be called"):
-        rows = HostApproval.objects.filter(state=HostState.APPROVED).select_related("merchant", "decided_by")
-        return list(rows.order_by("-decided_at", "-id")[:500])
-
-
 def decide(
     approval: HostApproval, *, by: Person, approve: bool, note: str = "", request: HttpRequest | None = None
 ) -> None:
