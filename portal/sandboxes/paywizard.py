@@ -89,6 +89,7 @@ from portal.sandboxes.paywizard_books import (
 CLIENT_ID = "825429536610058240"
 CLIENT_SECRET = "9fb645400aabaa33ee0e423405d8c676"
 TOKEN = "DEMO0PAYWIZARD0TOKEN0TILLSIDE001"
+NEXT_TOKEN = "DEMO0PAYWIZARD0TOKEN0NEXTYEAR001"  # good beside the other: to practise replacing one
 EXPIRED_TOKEN = "DEMO0PAYWIZARD0TOKEN0LASTYEAR001"
 
 MERCHANT_ID = "202507081058"
@@ -122,7 +123,7 @@ def _complaint(call: Call) -> str:
     token = call.headers.get("jwt-token", "").encode()
     if hmac.compare_digest(token, EXPIRED_TOKEN.encode()):
         return "token expired"
-    if not hmac.compare_digest(token, TOKEN.encode()):
+    if not any(hmac.compare_digest(token, good.encode()) for good in (TOKEN, NEXT_TOKEN)):
         return "token not accepted"
     expected = signature(call.body, client_id=CLIENT_ID, client_secret=CLIENT_SECRET)
     right_sign = hmac.compare_digest(call.headers.get("sign", "").encode(), expected.encode())
@@ -569,6 +570,7 @@ PAYWIZARD = kit.Provider(
         "client_id": CLIENT_ID,
         "client_secret": CLIENT_SECRET,
         "token": TOKEN,
+        "next_token": NEXT_TOKEN,
         "expired_token": EXPIRED_TOKEN,
     },
     cards=_shown(),

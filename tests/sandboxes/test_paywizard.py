@@ -231,6 +231,13 @@ def test_a_token_that_has_expired_is_refused_as_such(sandbox: Sandbox, till: Rea
     assert (answer.status, answer.json["msg"]) == (401, "token expired")
 
 
+def test_the_next_token_is_good_beside_the_present_one(sandbox: Sandbox, till: RealTill) -> None:
+    token = sandbox.ask("GET", "/_sandbox/credentials").json["paywizard"]["next_token"]
+
+    for good in (TOKEN, token):
+        assert till.signed("giftInquiry", LOOK_UP.encode(), jwt_token=good).status == 200
+
+
 @pytest.mark.parametrize("missing", ["jwt-token", "sign"])
 def test_a_missing_header_is_refused(till: RealTill, missing: str) -> None:
     headers = {"Content-Type": "application/json", "jwt-token": TOKEN, "sign": LOOK_UP_SIGN}
