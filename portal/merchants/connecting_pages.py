@@ -81,7 +81,7 @@ def draft_lines(request: StaffRequest) -> list[dict[str, object]]:
     """What is being filled in or tested, the latest first."""
     return [
         {
-            "name": draft.connection.name if draft.connection else draft.name,
+            "name": _("Change of %(name)s") % {"name": draft.connection.name} if draft.connection else draft.name,
             "provider": PROVIDERS[draft.provider].name,
             "environment": draft.environment,
             "state": draft.get_state_display(),

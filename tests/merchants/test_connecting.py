@@ -207,6 +207,16 @@ def test_live_is_not_tested_before_the_shops_name_was_typed(owner, sandbox, key)
     assert connecting.ask_for_test(owner, draft, shop_named=True).pending
 
 
+def test_an_address_no_administrator_approved_is_not_called(owner, sandbox, key, settings):
+    draft = filled_in(owner, sandbox, key)
+    settings.PROVIDER_ORIGINS_ALLOWED = []  # taken away between the form and the worker
+
+    draft = after_its_test(owner, draft)
+
+    assert draft.state == DraftState.FAILED
+    assert sentences(draft) == ["An administrator has to approve this address first. Nothing was sent."]
+
+
 # ---- A provider that is away ----------------------------------------------------------------------------------------
 def test_where_the_provider_is_away_it_can_be_kept_paused_and_is_used_after_its_test(owner, sandbox, key):
     draft = filled_in(owner, sandbox, key)
