@@ -12,10 +12,9 @@ from django.urls import Resolver404, resolve
 from playwright.sync_api import Error
 
 from tests.journeys.conftest import PASSWORD, Visitor
+from tests.journeys.test_admin import LISTENS, becomes_an_administrator
 
 JUNG = "/m/baeckerei-jung/"
-# Chromium says in the console what the policy forbade; this says it in words, and for what Chromium keeps to itself.
-LISTENS = "addEventListener('securitypolicyviolation', e => console.error(`policy: ${e.violatedDirective}`))"
 # At 200 % a window of 1280 px has room for 640.
 SIZES = ({"width": 1280, "height": 800}, {"width": 640, "height": 400}, {"width": 320, "height": 640})
 POLICY = {
@@ -112,6 +111,15 @@ def test_every_page_the_staff_can_walk_to_is_sound(visitor: Visitor, who: str) -
     if who == "olivia":
         expected |= {"settings", "people", "invite", "roles", "limits", "tills", "trail", "outbox", "connection"}
     assert expected <= walk.met.keys(), expected - walk.met.keys()
+
+
+def test_every_page_of_the_administration_is_sound(visitor: Visitor) -> None:
+    becomes_an_administrator(visitor)
+    walk = Walk(visitor)
+
+    walk.goes("/admin/", "/on-call/")
+
+    assert {"admin:index", "admin:ledger_operation_changelist", "on_call", "switches"} <= walk.met.keys(), walk.met
 
 
 def test_every_page_before_signing_in_is_sound(visitor: Visitor) -> None:
