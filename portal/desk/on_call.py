@@ -6,7 +6,7 @@ again by themselves; what is being read never moves.
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
@@ -53,7 +53,8 @@ def page(request: HttpRequest) -> HttpResponse:
         "mails": [(each, MailState(each.state), str(mail_words.REASONS.get(each.reason, ""))) for each in seen.mails],
         "messages_waiting": facts.messages(),
         "size": _size(seen.database.size),
-        "switches_url": _url("switches"),
+        "operations_url": reverse("admin:ledger_operation_changelist"),
+        "switches_url": reverse("switches"),
     }
     return render(request, "desk/on_call.html", context)
 
@@ -89,14 +90,6 @@ def _process(seen: Seen) -> dict[str, object]:
 
 def _size(count: int) -> str:
     return gettext("%(count)s MB") % {"count": formats.number(round(count / 1024**2))}
-
-
-def _url(name: str) -> str:
-    """An address that another part of the portal may have."""
-    try:
-        return reverse(name)
-    except NoReverseMatch:
-        return ""
 
 
 on_call = site.admin_view(page)

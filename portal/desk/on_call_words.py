@@ -71,7 +71,7 @@ RUNBOOKS: dict[str, Runbook] = {
         tell=_("Nothing, while other workers are at work. Otherwise: “Answers take longer at the moment.”"),
     ),
     "waiting-too-long": Runbook(
-        title=_("%(count)s operations wait for a worker"),
+        title=_("Operations that wait for a worker: %(count)s"),
         who=_("Overloaded: %(names)s"),
         means=_("More is asked than the workers get done: all threads are busy, mostly with a provider that is slow."),
         look=_("Which workers are overloaded, and in the connections below which provider answers late or not at all."),
@@ -97,7 +97,7 @@ RUNBOOKS: dict[str, Runbook] = {
         tell=_("Nothing."),
     ),
     "unclear-too-long": Runbook(
-        title=_("%(count)s operations are at Checking for too long"),
+        title=_("Operations at Checking for too long: %(count)s"),
         who=_("Merchants: %(names)s"),
         means=_("Nobody knows their end, and neither the balance nor a person has been asked within five minutes."),
         look=_("Each in the list below: what was sent, what came back, and when we look next."),
@@ -124,7 +124,7 @@ RUNBOOKS: dict[str, Runbook] = {
         tell=_("“Your provider refuses the key of this connection. Enter the current one in Settings, then resume.”"),
     ),
     "mail-backlog": Runbook(
-        title=_("%(count)s mails wait"),
+        title=_("Mails that wait: %(count)s"),
         means=_("Mails do not leave: the mail server is away or refuses us. Sign-in codes are among them."),
         look=_("The mails below by reason, and when the last one was sent."),
         act=_("Mend the mail server, its certificate or our password. The mails then go by themselves."),
@@ -150,7 +150,7 @@ RUNBOOKS: dict[str, Runbook] = {
         tell=_("Nothing, unless operations wait or stay unclear."),
     ),
     "migrations-pending": Runbook(
-        title=_("%(count)s migrations are pending"),
+        title=_("Pending migrations: %(count)s"),
         means=_("The program is newer than the database: a release was not run, or broke off."),
         look=_("The names in the list below, and the log of the last release."),
         act=_("Run manage.py release with the owner's login."),

@@ -70,6 +70,7 @@ def ada(visitor, stack, request):
     visitor.types("Email", email)
     visitor.types("Password", PASSWORD)
     visitor.presses("Enter")
+    visitor.page.wait_for_url(lambda url: "login" not in url)
     visitor.opens("/accounts/second-factor/app/")
     secret = visitor.page.locator(".to-copy").inner_text()
     step = int(time.time()) // 30
