@@ -114,6 +114,15 @@ def test_the_pages_of_rows_offer_what_can_be_done(ada, jung_shop, arrange):
                 assert address(row, deed.slug) in page
 
 
+def test_administrators_read_it_in_the_language_they_chose(ada, administrator, jung_shop):
+    Person.objects.filter(pk=administrator.pk).update(language="de")
+    merchant = f"/admin/merchants/merchant/{jung_shop.merchant.pk}/"
+
+    assert "Einen Händler suchen" in ada.get("/admin/").text
+    assert "Seine Seiten ansehen" in ada.get(merchant).text
+    assert "Minuten lang sehen Sie die Seiten von Bäckerei Jung" in ada.get(f"{merchant}look/").text
+
+
 # ---- People ---------------------------------------------------------------------------------------------------
 def test_ending_sessions_signs_somebody_out_everywhere(ada, signed_in, alice, arrange):
     browsers = [signed_in(alice), signed_in(alice)]
