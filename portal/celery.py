@@ -90,6 +90,7 @@ app.conf.update(
         )
     }
     | {
+        "fold_calls": {"task": "portal.ledger.tasks.fold_calls", "schedule": 60.0, "options": {"expires": 120}},
         "roll_call": {
             "task": ROLL_CALL,
             "schedule": float(settings.ROLL_SECONDS),
@@ -100,7 +101,7 @@ app.conf.update(
                 "declare": [ROLL],
                 "expires": settings.ROLL_SECONDS * 2,
             },
-        }
+        },
     },
 )
 app.autodiscover_tasks(["portal.merchants", "portal.ledger", "portal.mail", "portal.desk"])

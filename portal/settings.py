@@ -391,6 +391,8 @@ ALERT_TRANSACTION_SECONDS = env_count("ALERT_TRANSACTION_SECONDS", 10 * 60, leas
 ALERT_CALM_SECONDS = env_count("ALERT_CALM_SECONDS", 60, least=0)
 ALERT_MAIL = [each.strip() for each in env_text("ALERT_MAIL", "").split(",") if each.strip()]
 
+HEALTH_KEPT_DAYS = env_count("HEALTH_KEPT_DAYS", 90, least=31)  # counts of calls, by hour
+
 # ---- Mail -----------------------------------------------------------------------------------------------------
 # Every mail of the site becomes a row; workers, and nobody else, speak to the mail server.
 EMAIL_BACKEND = "portal.mail.backend.Outbox"

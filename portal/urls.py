@@ -12,6 +12,7 @@ from django.urls import path
 from portal import languages
 from portal.desk import (
     card_holder,
+    connection_health,
     customer,
     customer_erase,
     customer_merge,
@@ -159,6 +160,11 @@ urlpatterns = [
     path("m/<slug:merchant>/settings/trail/", trail.trail, name="trail"),
     path("m/<slug:merchant>/settings/trail/export/", trail.export, name="trail_export"),
     path("m/<slug:merchant>/settings/connections/<uuid:key>/pause/", pause_pages.pause, name="pause_connection"),
+    path(
+        "m/<slug:merchant>/settings/connections/<uuid:key>/health/",
+        connection_health.page,
+        name="connection_health",
+    ),
     path("m/<slug:merchant>/settings/connections/<uuid:key>/resume/", pause_pages.resume, name="resume_connection"),
     path(
         "m/<slug:merchant>/settings/connections/<uuid:key>/pauses/<uuid:pause>/",

@@ -263,6 +263,7 @@ Sample = Callable[[Shop], object]
 SAMPLES: dict[str, Sample] = {
     # merchants
     "switch_on": lambda shop: shop.switch.key,
+    "connection_health": lambda shop: shop.connection.key,
     "pause_connection": lambda shop: shop.connection.key,
     "resume_connection": lambda shop: shop.connection.key,
     "connection": lambda shop: shop.connection.key,

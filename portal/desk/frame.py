@@ -124,6 +124,7 @@ _INSIDE = {
     "remove_person": "settings",
     "trail": "settings",
     "trail_export": "settings",
+    "connection_health": "settings",
     "pause_connection": "settings",
     "resume_connection": "settings",
     "pause_report": "settings",

@@ -34,7 +34,7 @@ from portal.connectors.base import (
     Reason,
 )
 from portal.connectors.http import Exchange
-from portal.ledger import calls, cards, wake
+from portal.ledger import calls, cards, health, wake
 from portal.ledger.models import NOT_NOW, SEALED_ELSEWHERE, WORKER_LOST, Card, Inquiry, Pulse, State, inquiry_writer
 from portal.merchants import access, connections, pauses, switches, tenancy, vault
 from portal.merchants.models import Connection, Member
@@ -239,6 +239,7 @@ def _open(inquiry: Inquiry, field: str, sealed: bytes | memoryview | None) -> st
 
 
 def _log(inquiry: Inquiry, exchange: Exchange) -> None:
+    inquiry.took_ms = (inquiry.took_ms or 0) + round(exchange.total_seconds * 1000)
     log.info(
         "exchange",
         extra={
@@ -316,7 +317,8 @@ def _end_without_answer(inquiry: Inquiry, **why: str) -> None:
 
 def _move(inquiry: Inquiry, state: State, **values: object) -> None:
     """Leave ASKING, if this worker still holds it: a worker that was given up for dead writes nothing."""
-    Inquiry.objects.filter(pk=inquiry.pk, state=State.ASKING, attempt=inquiry.attempt).update(state=state, **values)
+    held = Inquiry.objects.filter(pk=inquiry.pk, state=State.ASKING, attempt=inquiry.attempt)
+    held.update(state=state, took_ms=inquiry.took_ms, **values)
 
 
 @inquiry_writer.writes
@@ -357,7 +359,7 @@ def sweep() -> list[int]:
         )
         lapsed.filter(attempt__lt=ATTEMPTS).update(state=State.WAITING, lease_until=None, woken_at=Now())
         kept = timedelta(seconds=settings.LOOK_UP_KEPT_SECONDS)
-        Inquiry.objects.filter(asked_at__lt=Now() - kept).delete()
+        health.erase_look_ups(older_than=kept)
         patience = timedelta(seconds=settings.SWEEP_SECONDS)
         overdue = Inquiry.objects.filter(state=State.WAITING, woken_at__lt=Now() - patience).order_by("woken_at")
         waiting = list(overdue.values_list("pk", flat=True)[:500])

@@ -4,6 +4,8 @@ Writes nothing itself: operations.py stores outcome and evidence together.
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +17,13 @@ from portal.connectors.base import (
     BalanceRequest,
     Connector,
     CustomerDetails,
+    Declined,
     Extra,
+    Failure,
     PayRequest,
     PointsRequest,
     Reading,
+    Reason,
     Receipt,
     Settles,
     TipRequest,
@@ -87,15 +92,28 @@ class Caller:
         """What the provider says of the card now. `purpose`: before, check or after. Raises Failure, CannotOpen."""
         self._purpose = purpose
         extra = self._extra("balance")
-        return self._connect().balance(BalanceRequest(number=self._number(), extra=extra))
+        with self._understanding():
+            return self._connect().balance(BalanceRequest(number=self._number(), extra=extra))
 
     def call(self) -> Receipt:
         """Ask for the operation itself, once. Raises Failure, CannotOpen."""
         connector, request = self._connect(), self._request()
         self._purpose = "call"
         verb: Any = getattr(connector, self.operation.verb)
-        receipt: Receipt = verb(request)
-        return receipt
+        with self._understanding():
+            receipt: Receipt = verb(request)
+            return receipt
+
+    @contextmanager
+    def _understanding(self) -> Iterator[None]:
+        """Note on the last exchange what was wrong, once the connector has understood the answer. A no is an answer."""
+        try:
+            yield
+        except Failure as failure:
+            is_answer = isinstance(failure, Declined) and failure.reason != Reason.THROTTLED
+            if self.evidence and not is_answer:
+                self.evidence[-1].cause = failure.reason
+            raise
 
     def _request(self) -> object:
         operation = self.operation

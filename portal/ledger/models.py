@@ -113,6 +113,7 @@ class Inquiry(models.Model):
     attempt = models.PositiveSmallIntegerField(default=0)
     lease_until = models.DateTimeField(null=True, help_text="A worker silent until then is taken for dead.")
     ended_at = models.DateTimeField(null=True)
+    took_ms = models.PositiveIntegerField(null=True, help_text="All calls made for it together.")
 
     card_status = models.CharField(max_length=30, blank=True, help_text="connectors.base.CardStatus.")
     balance_minor = models.BigIntegerField(null=True, help_text="Minor units.")
@@ -392,10 +393,47 @@ class Exchange(models.Model):
     total_ms = models.PositiveIntegerField()
     reused = models.BooleanField()
     reason = models.CharField(max_length=40, blank=True)
+    cause = models.CharField(
+        max_length=40, blank=True, db_default="", help_text="What was wrong with the provider or our access to it."
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["merchant", "id"], name="exchange_of_merchant")]
         indexes = [models.Index(fields=["merchant", "operation", "id"], name="exchange_of_operation")]
+
+
+class CallCount(models.Model):
+    """How many calls a connection made in one hour that ended alike and took about as long. Written by health.py.
+
+    `cause` is empty for a call that was answered: a refusal by the provider is an answer, too. `bucket` is the length:
+    the call took at most 2^(bucket/2) milliseconds, and longer than the bucket before.
+    """
+
+    merchant = models.ForeignKey(Merchant, on_delete=models.CASCADE, db_index=False)
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, db_index=False)
+    hour = models.DateTimeField(help_text="Its beginning, a full hour of UTC.")
+    cause = models.CharField(max_length=40, blank=True, help_text="connectors.base.Reason, or ours.")
+    bucket = models.PositiveSmallIntegerField()
+    calls = models.PositiveIntegerField()
+    last_at = models.DateTimeField()
+    example = models.BigIntegerField(null=True, help_text="An operation of which one was such a call.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["merchant", "id"], name="call_count_of_merchant"),
+            models.UniqueConstraint(fields=["connection", "hour", "cause", "bucket"], name="call_count_once"),
+        ]
+        indexes = [
+            models.Index(fields=["merchant", "hour"], name="call_count_newest"),
+            models.Index(fields=["hour"], name="call_count_oldest"),
+        ]
+
+
+class Folded(models.Model):
+    """Up to which row something has been counted. Moved in the transaction that counts."""
+
+    name = models.CharField(max_length=20, primary_key=True)
+    up_to = models.BigIntegerField()
 
 
 class ShiftRows(WrittenRows["Shift"]):

@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from portal import presence
-from portal.ledger import approvals, balances, holding, operations, wake
+from portal.ledger import approvals, balances, health, holding, operations, wake
 from portal.merchants import switches
 
 
@@ -39,3 +39,9 @@ def sweep_operations() -> None:
         wake.for_operations()
     operations.settle_due()
     approvals.expire_due()
+
+
+@shared_task(queue="work")
+def fold_calls() -> None:
+    """Count the calls that were made since, for the pages that say how connections are."""
+    health.fold()

@@ -12,7 +12,7 @@ from django.http import HttpRequest
 
 from portal.merchants import audit, standing
 from portal.merchants.audit import Value
-from portal.merchants.models import Connection, ConnectionDraft, Member, Pause, ServedStore, Store, Switch
+from portal.merchants.models import Connection, Member, ServedStore, Store
 from portal.merchants.roles import Permission
 
 MOST_AT_ONCE = 50  # one worker's threads; no provider here lets a shop do more
@@ -97,12 +97,22 @@ def _serve(connection: Connection, stores: Collection[Store]) -> None:
 
 
 # ---- Taking it away -------------------------------------------------------------------------------------------
+# What goes with it and holds nothing of anybody's.
+_ONLY_ABOUT_IT = {
+    "merchants.ServedStore",
+    "merchants.Pause",
+    "merchants.ConnectionDraft",
+    "merchants.Switch",
+    "ledger.CallCount",
+}
+
+
 def is_in_use(connection: Connection) -> bool:
     """Whether anything belongs to it but what is only about it."""
     return any(
         link.related_model._base_manager.filter(**{link.field.name: connection}).exists()
         for link in Connection._meta.related_objects
-        if link.related_model not in (ServedStore, Pause, ConnectionDraft, Switch)
+        if link.related_model._meta.label not in _ONLY_ABOUT_IT
     )
 
 

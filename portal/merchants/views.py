@@ -108,6 +108,7 @@ def _connection_line(request: StaffRequest, connection: Connection, *, may_pause
         "outcome": outcome,
         "state_label": label,
         "paused": connection.paused_at is not None,
+        "health_url": reverse("connection_health", args=place),
         "resume_url": reverse("resume_connection", args=place) if may_pause and connection.paused_at else "",
         "pause_url": reverse("pause_connection", args=place) if may_pause else "",
     }

@@ -152,7 +152,7 @@ def world(till: Any, jung: Any, olivia: Any, arrange: Any, pseudo: None) -> dict
             "ask_again": done.card.key,
             "confirm": done.card.key,
             **dict.fromkeys(["resume_connection", "connection", "retire_connection"], till.connection.key),
-            **dict.fromkeys(["pause_connection", "pause_report"], till.connection.key),
+            **dict.fromkeys(["pause_connection", "pause_report", "connection_health"], till.connection.key),
             **dict.fromkeys(["approval", "withdraw_approval"], held.key),
             **dict.fromkeys(["connect_draft", "connect_test", "discard_draft"], draft.key),
             "change_connection": till.connection.key,

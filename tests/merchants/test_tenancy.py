@@ -27,6 +27,7 @@ EVERY_MERCHANT_CALLS = {
     ("ledger/finding.py", "an administrator looks a reference up and does not know whose it is"),
     ("ledger/operations.py", "a worker claims the operation that is due first"),
     ("merchants/switches.py", "switches whose time has come are noted as ended"),
+    ("ledger/health.py", "the calls of all merchants are counted"),
     ("ledger/holding.py", "pauses whose time has come are ended"),
     ("ledger/approvals.py", "wishes that nobody approved in time are closed"),
     ("ledger/operations.py", "operations whose quiet period is over are looked at"),

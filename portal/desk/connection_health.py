@@ -1,0 +1,160 @@
+"""The page that says how a connection is: its last good call, what goes wrong, how long answers take, and 30 days."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from django.http import Http404, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_safe
+
+from portal import formats
+from portal.ledger import health, words
+from portal.ledger.models import Operation
+from portal.merchants import connections
+from portal.merchants.access import StaffRequest, member
+from portal.merchants.models import Environment, Pause
+from portal.merchants.roles import Permission, may
+
+# The strip, in units of its own: a bar for each day, and below it a line where there was a pause.
+WIDTH, GAP, HEIGHT, PAUSE_AT = 20, 4, 60, 66
+BAD = 0.05  # from this share of calls on a day counts as a bad one
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """One day of the strip. `kind`: none, good, some or bad; `x` to `tall` are the strip's units."""
+
+    on: date
+    calls: int
+    errors: int
+    paused: bool
+    kind: str
+    word: str
+    x: int
+    y: int
+    tall: int
+
+
+@require_safe
+@member(Permission.SEE_SETTINGS)
+def page(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
+    """One connection's health."""
+    found = next((each for each in health.of_connections(request.merchant) if each.connection.key == key), None)
+    if found is None:
+        raise Http404
+    connection, zone = found.connection, request.merchant.time_zone
+    days, causes = health.history(connection, today=timezone.localdate(), zone=zone)
+    pauses = _pauses(request, found)
+    bars = _bars(days, pauses)
+    shape, state = connections.state_words(connection)
+    shown = {
+        "connection": connection,
+        "health": found,
+        "shape": shape,
+        "state": state,
+        "share": formats.number(found.share, "0.#%"),
+        "median": _length(found.median_ms),
+        "p95": _length(found.p95_ms),
+        "unclear_money": formats.money(found.unclear_money) if found.unclear_money else "",
+        "recent": [(words.failure_words(cause)[0], count) for cause, count in found.causes],
+        "causes": _causes(request, causes),
+        "bars": bars,
+        "strip_width": health.DAYS * WIDTH,
+        "strip_height": PAUSE_AT + GAP,
+        "summary": _summary(bars),
+        "pauses": pauses,
+        "pause_url": reverse("pause_connection", args=[request.merchant.slug, key])
+        if may(request.member.role, Permission.PAUSE_CONNECTIONS)
+        else "",
+        "attention_url": reverse("attention", args=[request.merchant.slug]),
+        "time_zone": zone,
+        "sandbox_shown": connection.environment == Environment.SANDBOX,
+    }
+    return render(request, "desk/connection_health.html", shown)
+
+
+def _pauses(request: StaffRequest, found: health.Health) -> list[dict[str, object]]:
+    since = timezone.now() - timedelta(days=health.DAYS)
+    rows = Pause.objects.filter(merchant=request.merchant, connection=found.connection).exclude(ended_at__lt=since)
+    return [
+        {
+            "pause": each,
+            "why": connections.reason_words(each.reason),
+            "by": each.begun_by.name if each.begun_by else _("Tillside"),
+            "lasted": formats.age((each.ended_at or timezone.now()) - each.begun_at),
+            "url": reverse("pause_report", args=[request.merchant.slug, found.connection.key, each.key]),
+            "first": timezone.localtime(each.begun_at).date(),
+            "last": timezone.localtime(each.ended_at or timezone.now()).date(),
+        }
+        for each in rows.select_related("begun_by").order_by("-begun_at")[:50]
+    ]
+
+
+def _bars(days: Sequence[health.Day], pauses: Sequence[dict[str, object]]) -> list[Bar]:
+    most = max((day.calls for day in days), default=0) or 1
+    kinds = {"none": _("no calls"), "good": _("all answered"), "some": _("a few errors"), "bad": _("many errors")}
+    bars = []
+    for number, day in enumerate(days):
+        kind = "none" if not day.calls else "good" if not day.errors else "some"
+        if day.calls and day.errors / day.calls >= BAD:
+            kind = "bad"
+        tall = max(round(HEIGHT * day.calls / most), GAP) if day.calls else 1
+        bars.append(
+            Bar(
+                on=day.on,
+                calls=day.calls,
+                errors=day.errors,
+                paused=any(each["first"] <= day.on <= each["last"] for each in pauses),  # type: ignore[operator]
+                kind=kind,
+                word=kinds[kind],
+                x=number * WIDTH,
+                y=HEIGHT - tall,
+                tall=tall,
+            )
+        )
+    return bars
+
+
+def _summary(bars: Sequence[Bar]) -> str:
+    calls, errors = sum(each.calls for each in bars), sum(each.errors for each in bars)
+    if not calls:
+        return _("No call in the last 30 days.")
+    bad = sum(each.kind == "bad" for each in bars)
+    told = ngettext(
+        "%(calls)s call in 30 days, %(errors)s went wrong.", "%(calls)s calls in 30 days, %(errors)s went wrong.", calls
+    ) % {"calls": formats.number(calls), "errors": formats.number(errors)}
+    days = ngettext("%(days)s day was bad.", "%(days)s days were bad.", bad) % {"days": formats.number(bad)}
+    return f"{told} {days}" if bad else told
+
+
+def _causes(request: StaffRequest, causes: Sequence[health.Cause]) -> list[dict[str, object]]:
+    """With an operation to look at, for who may see operations."""
+    seen = may(request.member.role, Permission.SEE_OPERATIONS)
+    ids = [each.example for each in causes if each.example] if seen else []
+    keys = dict(Operation.objects.filter(merchant=request.merchant, pk__in=ids).values_list("pk", "key"))
+    return [
+        {
+            "cause": each,
+            "title": words.failure_words(each.cause)[0],
+            "url": reverse("operation", args=[request.merchant.slug, keys[each.example]])
+            if each.example in keys
+            else "",
+        }
+        for each in causes
+    ]
+
+
+def _length(ms: int | None) -> str:
+    """About 340 ms; about 1.4 s."""
+    if ms is None:
+        return "–"
+    if ms < 1000:
+        rounded = round(ms, -1) if ms >= 100 else ms
+        return _("about %(count)s ms") % {"count": formats.number(rounded)}
+    return _("about %(count)s s") % {"count": formats.number(round(ms / 1000, 1))}
