@@ -8,7 +8,7 @@ from portal.merchants.tenancy import protect, tie
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("ledger", "0013_a_queue_of_each_connection"),
+        ("ledger", "0014_saved_views"),
         ("merchants", "0019_switches"),
     ]
 
