@@ -136,8 +136,9 @@ class ConnectForm(forms.Form):
             # A browser says nothing of a switch that is out: it is told from one that was not there.
             sent = field in self.data or (asked.kind == "switch" and (only == field or "whole" in self.data))
             if asked.kind != "secret" and sent and (not only or field in asked_for):
-                raw = self.data.get(field, "")
-                found[name] = ("on" if raw else "") if asked.kind == "switch" else str(raw)[: asked.maximum + 1]
+                # Without signs that nobody types and the database does not take, such as NUL.
+                text = "".join(sign for sign in str(self.data.get(field, "")) if sign.isprintable())
+                found[name] = ("on" if text else "") if asked.kind == "switch" else text[: asked.maximum + 1]
         return found
 
     def secrets(self) -> dict[str, str]:

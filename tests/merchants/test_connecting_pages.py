@@ -143,6 +143,12 @@ def test_a_secret_takes_the_address_along_that_was_typed_a_moment_ago(browser, d
     assert set(now(draft).sealed) == {"api_key"}
 
 
+def test_signs_that_nobody_types_are_not_kept(browser, draft):
+    browser.post(at(draft), {"do": "keep", "set_currency": "E\x00U\x1bR"})  # in parts: no door in front refuses it
+
+    assert now(draft).typed["currency"] == "EUR"
+
+
 # ---- Without a script -----------------------------------------------------------------------------------------------
 def test_what_is_missing_is_said_next_to_the_field_and_in_the_summary(browser, draft):
     answer = browser.post(at(draft), {"do": "test", "set_base_url": "", "set_currency": "XX"})
