@@ -119,7 +119,7 @@ def test_a_silent_beat_is_seen_and_nobody_is_called_deaf_for_it(crew: Crew):
     crew.stack.kill("beat")
 
     on_call.seconds_until("well", "Not called", at_most=MINUTE)
-    assert "Beat is silent" in on_call.page
+    assert processes.wait_until(lambda: "Beat is silent" in on_call.reads(), MINUTE, every=0.3)
     assert "is deaf" not in _open_alerts(on_call.page)
 
 
