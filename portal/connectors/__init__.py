@@ -23,16 +23,25 @@ def connect(
     on_exchange: Callable[[Exchange], None] = lambda exchange: None,
     connect_seconds: float | None = None,
     total_seconds: float | None = None,
+    environment: str = "",
 ) -> Connector:
     """A connector of one merchant's connection, ready to be asked; nothing is sent yet.
 
     `settings` are all of the connection's settings, opened secrets included. `on_exchange` gets the redacted
-    record of every call. The limits, in seconds, are the provider's own unless given. Raises KeyError for an
-    unknown `slug` and Misconfigured (SETTINGS, WRONG_KEY) for settings that do not pass.
+    record of every call. `environment` is the connection's, "sandbox" or "live". The limits, in seconds, are the
+    provider's own unless given. Raises KeyError for an unknown `slug` and Misconfigured (SETTINGS, WRONG_KEY) for
+    settings that do not pass.
     """
     provider = PROVIDERS[slug]
     try:
         parsed = provider.Settings.parse(settings)
     except SettingsError as error:
         raise Misconfigured(reason=error.reason) from error
-    return provider(parsed, wire, on_exchange, connect_seconds=connect_seconds, total_seconds=total_seconds)
+    return provider(
+        parsed,
+        wire,
+        on_exchange,
+        connect_seconds=connect_seconds,
+        total_seconds=total_seconds,
+        environment=environment,
+    )

@@ -25,6 +25,7 @@ from portal.connectors.requests import (
     BalanceRequest,
     ClientContext,
     CustomerDetails,
+    FindRequest,
     PayRequest,
     PointsRequest,
     TipRequest,
@@ -52,6 +53,7 @@ __all__ = [
     "Extra",
     "Failure",
     "Field",
+    "FindRequest",
     "Misconfigured",
     "PayRequest",
     "PointsRequest",
@@ -99,7 +101,8 @@ class Connector:
 
     A verb takes one request and returns its result or raises a Failure. Every exchange with the provider,
     failed ones too, goes to `on_exchange`, redacted. `connect_seconds` and `total_seconds` shorten the limits
-    for fault runs. `extras` are {verb: the inputs only this provider has for it}.
+    for fault runs. `environment` is "sandbox" or "live", "" where nobody said. `extras` are {verb: the
+    inputs only this provider has for it}.
     """
 
     slug: ClassVar[str]
@@ -137,8 +140,10 @@ class Connector:
         *,
         connect_seconds: float | None = None,
         total_seconds: float | None = None,
+        environment: str = "",
     ) -> None:
         self.settings = settings
+        self.environment = environment
         self.wire = wire
         self.on_exchange = on_exchange
         self.connect_seconds = self.CONNECT_SECONDS if connect_seconds is None else connect_seconds
@@ -156,6 +161,14 @@ class Connector:
 
     def balance(self, request: BalanceRequest) -> Reading:
         """Looks up one card; moves nothing. Raises any Failure."""
+        raise Unsupported(reason=Reason.UNSUPPORTED)
+
+    def find(self, request: FindRequest) -> Receipt:
+        """Asks how one operation of ours ended; moves nothing. For `Settles.BY_REFERENCE`.
+
+        A Receipt means done, as if it had come at once. Declined means not done by now: what was on its way may still
+        arrive, so it is believed only after a quiet period. Any other Failure means that nobody knows yet.
+        """
         raise Unsupported(reason=Reason.UNSUPPORTED)
 
     # Everything below moves value: a Receipt means done, Unclear perhaps done, any other Failure not done.

@@ -62,6 +62,7 @@ def examine(
             on_exchange=examination.hear,
             connect_seconds=connect_seconds,
             total_seconds=total_seconds,
+            environment=environment,
         )
         _refuse_wrong_environment(connector, environment)
         for step in connector.check():

@@ -12,7 +12,7 @@ LARGEST_RECORD = 16 * 1024
 
 # Headers that are secret whatever they hold; recorded by name only.
 _SECRET_HEADERS = {
-    *("authorization", "proxy-authorization", "x-api-key", "jwt-token", "sign"),
+    *("authorization", "authenticate", "proxy-authorization", "x-api-key", "jwt-token", "sign"),
     *("cookie", "set-cookie"),
 }
 

@@ -78,14 +78,15 @@ class Redactor:
 
 
 def hide_members(text: str, names: Collection[str]) -> str:
-    """A JSON text with the values of the members called `names` (in any case) replaced by ‹name›.
+    """A JSON text with the values of the members called `names` (in any case) replaced by ‹name›; an object or a list
+    is left, and what is in it is looked at by its own names.
 
     For what only the answer reveals, such as a token. Works on the text, so also on JSON that was cut off.
     """
     if not names:
         return text
     either = "|".join(re.escape(name) for name in names)
-    member = re.compile(rf'("({either})"\s*:\s*)("(?:[^"\\]|\\.)*"?|[^\s,}}\]"]+)', re.IGNORECASE)
+    member = re.compile(rf'("({either})"\s*:\s*)("(?:[^"\\]|\\.)*"?|[^\s,}}\]"{{\[]+)', re.IGNORECASE)
     return member.sub(lambda found: f'{found[1]}"‹{found[2]}›"', text)
 
 

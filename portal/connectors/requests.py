@@ -62,7 +62,8 @@ class BalanceRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class ActivateRequest:
-    """Make a card usable. `customer` are details to keep with it; what is "" in them stays as it is."""
+    """Make a card usable; `number` is "" for one that the provider makes, where it can. `customer` are
+    details to keep with it; what is "" in them stays as it is."""
 
     number: str = field(repr=False)
     reference: str
@@ -72,7 +73,8 @@ class ActivateRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class TopUpRequest:
-    """Put `amount` on a card. It is activated only where `activate` says so, never by the way."""
+    """Put `amount` on a card. `number` is "" for a card that the provider makes, where it can. It is
+    activated only where `activate` says so, never by the way."""
 
     number: str = field(repr=False)
     amount: Money
@@ -143,6 +145,22 @@ class PointsRequest:
         if not isinstance(self.points, Points):
             raise TypeError("Points are moved as Points.")
         _some(self.points.count)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindRequest:
+    """How did the operation `reference` of ours end? `verb` says what was asked, about which card and amount.
+
+    `provider_reference` is the provider's handle where an answer gave one; a void's `original` is that of what it
+    undoes.
+    """
+
+    verb: str
+    reference: str
+    provider_reference: str = ""
+    original: str = ""
+    number: str = field(default="", repr=False)
+    amount: Money | None = None
 
 
 def _money_to_move(amount: object) -> None:

@@ -10,6 +10,8 @@ from portal.money import Money, Points
 TOTAL = "total"
 POINTS = "points"
 OTHER_CURRENCY = "other_currency"
+CASH = "cash"
+BONUS = "bonus"
 
 
 class CardStatus(StrEnum):
@@ -28,7 +30,8 @@ class Balance:
     """One of a card's balances.
 
     `kind` is TOTAL for all its money in the connection's currency, POINTS, or OTHER_CURRENCY for money this
-    connection can show and never move.
+    connection can show and never move. CASH and BONUS are the parts of a TOTAL, where a provider tells what was paid in
+    from what was given.
     """
 
     kind: str
@@ -67,10 +70,12 @@ class Receipt:
 
     `provider_reference` is the provider's handle for it, "" where it has none: keep it, a void or a tip needs
     it. `balances` are the card's afterwards, empty where the answer names none. `lines` is the provider's own
-    receipt in plain text. `raw` is the answer as it may be kept: redacted and cut.
+    receipt in plain text. `raw` is the answer as it may be kept: redacted and cut. `number` is that of a card
+    which was made, where one was.
     """
 
     provider_reference: str
     balances: tuple[Balance, ...] = ()
     lines: tuple[str, ...] = ()
     raw: str = field(default="", repr=False)
+    number: str = field(default="", repr=False)

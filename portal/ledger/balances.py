@@ -207,6 +207,7 @@ def _ask(inquiry: Inquiry) -> Reading:
         on_exchange=lambda exchange: _log(inquiry, exchange),
         connect_seconds=settings.LOOK_UP_CONNECT_SECONDS,
         total_seconds=settings.LOOK_UP_SECONDS,
+        environment=connection.environment,
     )
     declared = connector.extras.get("balance")
     extra = declared.parse(inquiry.extra) if declared else None

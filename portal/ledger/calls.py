@@ -162,6 +162,7 @@ class Caller:
                 on_exchange=self._keep,
                 connect_seconds=settings.OPERATION_CONNECT_SECONDS,
                 total_seconds=settings.OPERATION_SECONDS,
+                environment=connection.environment,
             )
             give_back_database()
         return self._connector
