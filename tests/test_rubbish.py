@@ -27,7 +27,7 @@ def test_rubbish_in_an_address_is_refused_and_never_breaks(staff, outside, jung_
         ):
             wanted = {400} if rubbish in UNREADABLE else {400, 404, 405}
             wanted |= {302} if address.name in TAKES_ANYTHING and rubbish not in UNREADABLE else set()
-            # The administration's keys are any text: Django sends on to the address with a slash at its end, where it ends.
+            # The administration's keys are any text: Django sends on to the address with a slash, where it ends.
             wanted |= {301} if address.name.startswith("admin:") and rubbish not in UNREADABLE else set()
             for path in spoilt(address, jung_shop, rubbish):
                 answer = visitor.asks("GET", "/", PATH_INFO=path.decode("latin-1"))
