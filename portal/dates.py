@@ -120,9 +120,10 @@ def wider(period: Period) -> tuple[dict[str, str], str] | None:
 class DayField(forms.DateField):
     """A day as browsers send it."""
 
-    def __init__(self, *, label: Any) -> None:
+    def __init__(self, *, label: Any, help_text: Any = "") -> None:
         super().__init__(
             label=label,
+            help_text=help_text,
             required=False,
             input_formats=["%Y-%m-%d"],
             widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),

@@ -48,7 +48,8 @@ class Exchange:
     LARGEST_RECORD.
 
     `status` is None where no answer came; `reason` is our Reason's value,
-    "" where all went well. Seconds are by the monotonic clock.
+    "" where all went well. Seconds are by the monotonic clock. `certificate_until` is when the certificate of their
+    server ends, None without TLS.
     """
 
     method: str
@@ -63,6 +64,7 @@ class Exchange:
     total_seconds: float
     reused: bool
     reason: str
+    certificate_until: datetime | None = None
 
 
 @dataclass
@@ -71,6 +73,7 @@ class Progress:
 
     connect_seconds: float = 0.0
     reused: bool = False
+    certificate_until: datetime | None = None
     status: int | None = None
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
@@ -109,4 +112,5 @@ def evidence(
         total_seconds=seconds,
         reused=progress.reused,
         reason=progress.reason,
+        certificate_until=progress.certificate_until,
     )

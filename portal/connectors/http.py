@@ -155,6 +155,7 @@ class Wire:
         progress.reused = line is not None
         if line is None:
             line = self._lines.open(checked, ends=min(started + connect_timeout, ends))
+        progress.certificate_until = line.certificate_until
         progress.connect_seconds = time.monotonic() - started
         return line
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cache
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -92,12 +93,14 @@ class Watchdog:
 @dataclass
 class Line:
     """One open connection. `handle` is a second descriptor of its socket: shutting that down ends reads and
-    writes in another thread without touching the state of the TLS object they are using."""
+    writes in another thread without touching the state of the TLS object they are using. `certificate_until`
+    is when the certificate of the other side ends, None without TLS."""
 
     key: Key
     http: HTTPConnection
     handle: socket.socket
     idle_since: float = field(default=0.0)
+    certificate_until: datetime | None = None
 
     def close(self) -> None:
         self.http.close()
@@ -194,7 +197,8 @@ class Lines:
         http = (HTTPSConnection if checked.scheme == "https" else HTTPConnection)(checked.host, checked.port)
         http.sock = sock
         http.auto_open = 0  # it must never connect by itself: that would be to the name, unchecked and in the clear
-        return Line((checked.scheme, checked.host, address, checked.port), http, handle)
+        key = (checked.scheme, checked.host, address, checked.port)
+        return Line(key, http, handle, certificate_until=_certificate_until(sock))
 
 
 @cache  # reading all the system's issuers takes 20 ms
@@ -206,6 +210,14 @@ def tls_context(ca_file: str | None) -> ssl.SSLContext:
     if ca_file:
         context.load_verify_locations(ca_file)
     return context
+
+
+def _certificate_until(sock: socket.socket) -> datetime | None:
+    """When the certificate that was just accepted ends; None without TLS."""
+    if not isinstance(sock, ssl.SSLSocket):
+        return None
+    ends = (sock.getpeercert() or {}).get("notAfter")
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(ends)), UTC) if ends else None
 
 
 def _connection_detail(error: OSError) -> Detail:

@@ -56,6 +56,7 @@ def page(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
     shown = {
         "connection": connection,
         "health": found,
+        "endings": connections.endings(connection),
         "shape": shape,
         "state": state,
         "share": formats.number(found.share, "0.#%"),

@@ -194,6 +194,7 @@ DETAILS: dict[str, Promise] = {
     "public_use": _("Public balance page"),
     "only_this_desk": _("Only this desk moves these cards"),
     "reads_balance_first": _("Reads the balance first"),
+    "credentials_until": _("Credentials serve until"),
     "note": _("Note"),
     "before": _("Before"),
     "after": _("After"),

@@ -241,6 +241,7 @@ def _open(inquiry: Inquiry, field: str, sealed: bytes | memoryview | None) -> st
 
 def _log(inquiry: Inquiry, exchange: Exchange) -> None:
     inquiry.took_ms = (inquiry.took_ms or 0) + round(exchange.total_seconds * 1000)
+    connections.note_certificate(inquiry.connection, exchange.certificate_until)
     log.info(
         "exchange",
         extra={

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -80,11 +81,13 @@ def settles_by_balance(operation: Operation) -> bool:
 
 
 class Caller:
-    """One worker's calls for one operation. `evidence` gathers what is to be stored with the outcome."""
+    """One worker's calls for one operation. `evidence` gathers what is to be stored with the outcome,
+    `certificate_until` is when the certificate ends that the provider showed."""
 
     def __init__(self, operation: Operation) -> None:
         self.operation = operation
         self.evidence: list[Exchange] = []
+        self.certificate_until: datetime | None = None
         self._purpose = ""
         self._connector: Connector | None = None
 
@@ -168,6 +171,7 @@ class Caller:
         return self._connector
 
     def _keep(self, made: http.Exchange) -> None:
+        self.certificate_until = made.certificate_until or self.certificate_until
         self.evidence.append(
             Exchange(
                 merchant_id=self.operation.merchant_id,

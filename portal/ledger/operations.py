@@ -428,6 +428,7 @@ def _run(operation: Operation) -> None:
         _store_receipt(caller, receipt)
         if operation.priority == 0:  # nobody waits for the new balance of a file's row
             _refresh_card(caller)
+    connections.note_certificate(operation.connection, caller.certificate_until)
 
 
 @operation_writer.writes

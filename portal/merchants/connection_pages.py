@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 
+from portal import dates
 from portal.connectors import PROVIDERS
 from portal.connectors.base import Settles
 from portal.connectors.fields import secret_names
@@ -87,6 +88,11 @@ class ConnectionForm(forms.Form):
         required=False,
     )
 
+    credentials_until = dates.DayField(
+        label=gettext_lazy("Its credentials serve until"),
+        help_text=gettext_lazy("Where the provider told you a day. Three weeks before, the desk reminds you."),
+    )
+
     def __init__(self, *args: Any, connection: Connection, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         stores = connection.merchant.store_set.order_by("name")
@@ -136,7 +142,7 @@ def _find(request: StaffRequest, key: uuid.UUID) -> Connection:
 
 
 def _decided(row: Connection) -> dict[str, object]:
-    names = ("name", "concurrency", "per_second", "public_use", "only_this_desk", "reads_balance_first")
+    names = (field for field in ConnectionForm.base_fields if field != "stores")
     return {name: getattr(row, name) for name in names} | {"stores": connection_settings.stores_of(row)}
 
 

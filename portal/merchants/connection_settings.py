@@ -5,6 +5,7 @@ Its secrets and what else the provider asks for are changed by connecting.py, wh
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import date
 
 from django.db import transaction
 from django.db.models import Q
@@ -38,10 +39,14 @@ class Wanted:
     public_use: bool
     only_this_desk: bool
     reads_balance_first: bool
+    credentials_until: date | None
 
 
 # By their own names, on the page as in the trail.
-_PLAIN = ("name", "concurrency", "per_second", "public_use", "only_this_desk", "reads_balance_first")
+_PLAIN = (
+    *("name", "concurrency", "per_second", "public_use", "only_this_desk", "reads_balance_first"),
+    "credentials_until",
+)
 
 
 def stores_of(connection: Connection) -> list[Store]:
@@ -84,7 +89,9 @@ def change(member: Member, connection: Connection, wanted: Wanted, *, request: H
 
 def _decided(connection: Connection) -> Mapping[str, Value]:
     stores = ", ".join(store.name for store in stores_of(connection))
-    return {name: getattr(connection, name) for name in _PLAIN} | {"stores": stores}
+    until = connection.credentials_until
+    plain = {name: getattr(connection, name) for name in _PLAIN}
+    return plain | {"stores": stores, "credentials_until": until.isoformat() if until else None}
 
 
 def _serve(connection: Connection, stores: Collection[Store]) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Q
@@ -39,6 +39,8 @@ PAUSE_WORDS: dict[str, Promise] = {
 
 
 USED_EVERY = timedelta(minutes=5)
+# Time for a provider's support to answer, and for somebody here to be on holiday meanwhile.
+ENDS_SOON = timedelta(days=21)
 
 
 def seal_secrets(connection: Connection, secrets: Mapping[str, str], *, by: Person | None = None) -> None:
@@ -59,6 +61,12 @@ def note_use(connection: Connection) -> None:
     if connection.used_at is None or now - connection.used_at > USED_EVERY:
         long_ago = Q(used_at=None) | Q(used_at__lt=now - USED_EVERY)
         Connection.objects.filter(long_ago, pk=connection.pk).update(used_at=now)
+
+
+def note_certificate(connection: Connection, until: datetime | None) -> None:
+    """What a worker saw of the provider's certificate: a write only where it is another one than before."""
+    if until is not None and until != connection.certificate_until:
+        Connection.objects.filter(pk=connection.pk).update(certificate_until=until)
 
 
 def open_secrets(connection: Connection) -> dict[str, str]:
@@ -163,4 +171,22 @@ def state_words(connection: Connection) -> tuple[str, str]:
     if connection.held_until and connection.held_until > timezone.now():
         until = formats.clock_exact(connection.held_until)
         return "waiting", _("Waiting until %(until)s, as the provider asked") % {"until": until}
+    if ending := endings(connection):
+        return "checking", ending[0]
     return "done", _("Ready")
+
+
+def endings(connection: Connection) -> list[str]:
+    """What of it ends soon, or has ended: a sentence each, with what to do about it."""
+    told = []
+    today = timezone.localdate()
+    if (day := connection.credentials_until) is not None and day - today <= ENDS_SOON:
+        over = _("Its credentials served until %(day)s. Ask the provider for new ones and replace them.")
+        soon = _("Its credentials serve until %(day)s. Ask the provider for new ones and replace them before.")
+        told.append((over if day < today else soon) % {"day": formats.day(day)})
+    if (until := connection.certificate_until) is not None and until - timezone.now() <= ENDS_SOON:
+        told.append(
+            _("The provider's certificate ends on %(day)s; without a new one it cannot be reached. Tell the provider.")
+            % {"day": formats.day(timezone.localtime(until).date())}
+        )
+    return told

@@ -254,6 +254,12 @@ class Connection(models.Model):
     )
     used_at = models.DateTimeField(null=True, blank=True, help_text="When a worker last used it, to within minutes.")
     added_at = models.DateTimeField(db_default=Now())
+    certificate_until = models.DateTimeField(
+        null=True, blank=True, help_text="When the certificate ends that the provider's server last showed."
+    )
+    credentials_until = models.DateField(
+        null=True, blank=True, help_text="The last day its credentials serve, where the provider told the merchant one."
+    )
 
     class Meta:
         constraints = [

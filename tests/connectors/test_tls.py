@@ -2,17 +2,18 @@
 
 import ipaddress
 import socket
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
 
 from portal.connectors.base import Reason, Unclear, Unreachable
-from portal.connectors.http import HttpRequest, Wire
+from portal.connectors.http import Exchange, HttpRequest, Wire
 from tests.connectors.certificates import NAME, tls_1_1
 from tests.connectors.servers import Server, answering, dripping, hanging_up_after, response
 
 
-def call(server: Server, *, ca_file, connect=2.0, deadline=5.0):
+def call(server: Server, *, ca_file, connect=2.0, deadline=5.0, on_exchange=lambda exchange: None):
     """Asks for NAME, which resolves to the server on this machine."""
     origin = f"https://{NAME}:{server.port}"
     wire = Wire(allow=[origin], ca_file=ca_file, resolve=lambda host, port: ["127.0.0.1"])
@@ -23,7 +24,7 @@ def call(server: Server, *, ca_file, connect=2.0, deadline=5.0):
             deadline=deadline,
             connect_timeout=connect,
             moves_value=False,
-            on_exchange=lambda exchange: None,
+            on_exchange=on_exchange,
         )
     finally:
         wire.close()
@@ -37,6 +38,16 @@ def test_a_certificate_of_a_known_issuer_for_the_right_name_is_accepted(serve, i
 
     assert call(server, ca_file=issuer.ca_file).body == b"1"
     assert asked_for == [NAME]
+
+
+def test_the_record_of_a_call_says_when_the_certificate_ends(serve, issuer):
+    server = serve(answering(response()), tls=issuer.server_context(x509.DNSName(NAME), valid_days=(-2, 5)))
+    told: list[Exchange] = []
+
+    call(server, ca_file=issuer.ca_file, on_exchange=told.append)
+
+    [exchange] = told
+    assert abs(exchange.certificate_until - datetime.now(UTC) - timedelta(days=5)) < timedelta(minutes=30)
 
 
 def test_the_checked_address_is_called_and_the_name_is_what_the_server_hears(serve, issuer, monkeypatch):

@@ -5,6 +5,7 @@ import random
 import threading
 import time
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 
 import psycopg
@@ -14,9 +15,9 @@ from django.db import connection as database
 from django.db import connections as databases
 from django.utils import timezone
 
-from portal.ledger import balances, health, holding
+from portal.ledger import balances, calls, health, holding
 from portal.ledger.models import CallCount, Exchange, Inquiry, Operation, inquiry_writer
-from portal.merchants import pauses, tenancy
+from portal.merchants import connections, pauses, tenancy
 from portal.merchants.models import Connection, Member
 from portal.money import Money
 from tests.conftest import make_connection, make_person
@@ -252,3 +253,48 @@ def test_a_connection_that_was_never_asked_says_so(till: Till, signed_in, olivia
 
     assert "No call in the last 30 days." in page
     assert "none in 30 days" in page
+
+
+# ---- What ends ------------------------------------------------------------------------------------------------
+def test_what_ends_soon_stands_wherever_the_connections_state_does(till: Till, signed_in, olivia):
+    connections.note_certificate(till.connection, timezone.now() + timedelta(days=5))
+    Connection.objects.filter(pk=till.connection.pk).update(credentials_until=timezone.localdate() - timedelta(days=1))
+    office = signed_in(olivia)
+
+    settings, page = (
+        office.get(path).text for path in ("/m/baeckerei-jung/settings/", HEALTH.format(till.connection.key))
+    )
+
+    assert "Its credentials served until" in settings
+    assert "Its credentials served until" in page
+    assert "The provider&#x27;s certificate ends on" in page
+
+
+def test_what_ends_later_is_told_on_the_page_and_nowhere_else(till: Till, signed_in, olivia):
+    later = timezone.now() + connections.ENDS_SOON + timedelta(days=2)
+    connections.note_certificate(till.connection, later)
+    till.connection.refresh_from_db()
+
+    assert connections.endings(till.connection) == []
+    assert "Provider's certificate" in signed_in(olivia).get(HEALTH.format(till.connection.key)).text
+
+
+def test_a_certificate_costs_a_write_only_where_it_is_another_one(till: Till, django_assert_num_queries):
+    until = timezone.now()
+    connections.note_certificate(till.connection, until)
+    till.connection.refresh_from_db()
+
+    with django_assert_num_queries(0):
+        connections.note_certificate(till.connection, until)
+        connections.note_certificate(till.connection, None)
+
+
+def test_a_worker_notes_the_certificate_it_met(till: Till, monkeypatch):
+    until = timezone.now() + timedelta(days=5)
+    keep = calls.Caller._keep
+    monkeypatch.setattr(calls.Caller, "_keep", lambda self, made: keep(self, replace(made, certificate_until=until)))
+
+    till.gets("pay", 1_00)
+
+    till.connection.refresh_from_db()
+    assert till.connection.certificate_until == until
