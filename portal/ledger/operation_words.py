@@ -243,6 +243,7 @@ CANNOT_ASK: dict[str, Promise] = {
     "only_the_whole": _("Only the whole amount can be voided. Nothing was sent."),
     "has_a_tip": _("There is a tip on this payment, so it cannot be voided here. Ask a manager. Nothing was sent."),
     "reason_wanted": _("Say why, in a few words."),
+    "not_checking": _("It is not at Checking any more, or the provider may still be at work on it."),
     "decided_already": _("Somebody has decided this meanwhile."),
     "second_person_wanted": _("A second person has to say the same."),
     "nobody_may_approve": _(

@@ -286,6 +286,7 @@ def test_an_answer_that_came_too_late_for_its_worker_is_told_as_an_answer(till, 
     till.asks("pay", 1250)
     operation = operations._claim()
     caller = operations.Caller(operation)
+    assert operations._may_send(operation, None)
     change(operation, lease_until=timezone.now() - timedelta(minutes=1))
     operations.sweep()
     operations._store_receipt(caller, caller.call())

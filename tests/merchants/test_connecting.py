@@ -13,6 +13,7 @@ from portal.merchants.models import AuditEntry, Connection, ConnectionDraft, Dra
 from portal.merchants.writers import WrittenElsewhere
 from tests.conftest import make_person
 
+THEIRS = "what-a-colleague-typed-0002"
 WRONG = "not-the-key-of-anybody-0001"
 
 
@@ -323,7 +324,7 @@ def test_what_somebody_else_changed_meanwhile_is_tested_anew(owner, connected, s
     draft = connecting.change_of(owner, connected)
     connecting.ask_for_test(owner, draft)
     claimed = connecting.claim(draft.pk)
-    connections.seal_secrets(connected, {"api_key": key})
+    connections.seal_secrets(connected, {"api_key": THEIRS})
     connected.save()
 
     connecting.passed(claimed, options=connected.options, secrets={"api_key": WRONG})
@@ -331,7 +332,7 @@ def test_what_somebody_else_changed_meanwhile_is_tested_anew(owner, connected, s
     draft.refresh_from_db()
     assert draft.state == DraftState.WAITING
     connected.refresh_from_db()
-    assert connections.open_secrets(connected) == {"api_key": key}
+    assert connections.open_secrets(connected) == {"api_key": THEIRS}
 
 
 # ---- What is kept, and where ----------------------------------------------------------------------------------------

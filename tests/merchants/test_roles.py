@@ -7,6 +7,7 @@ from portal.merchants.roles import TABLE, Permission, Role, given_by, held, in_w
 OF_MANAGERS = {
     Permission.APPROVE,
     Permission.DECIDE,
+    Permission.EXPORT_OPERATIONS,
     Permission.SEE_SETTINGS,
     Permission.CONNECT,
     Permission.PAUSE_CONNECTIONS,
@@ -48,6 +49,7 @@ def test_every_permission_stands_in_the_table_and_is_for_an_owner(permission):
                 Permission.LEAVE,
                 Permission.SEE_SETTINGS,
                 Permission.SEE_OPERATIONS,
+                Permission.EXPORT_OPERATIONS,
                 Permission.SEE_AUDIT,
             },
         ),

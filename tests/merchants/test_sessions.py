@@ -162,7 +162,7 @@ def test_what_a_session_holds_cannot_be_read_in_the_database(alice):
     browser.post("/accounts/reset/", {"email": "alice@example.com"})
     code = browser.session["account_password_reset_verification"]["code"]
 
-    row = Session.objects.get()
+    row = Session.objects.get(session_key=browser.session.session_key)
 
     assert code not in row.session_data
     assert row.session_data.startswith("1:")

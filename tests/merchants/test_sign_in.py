@@ -83,10 +83,6 @@ def test_the_limit_on_one_person_holds_for_tries_from_everywhere(door, alice, se
     assert answer.status_code != 302
 
 
-def test_a_page_that_does_not_exist_yet_is_not_half_there(door):
-    assert door.get("/admin/").status_code == 404
-
-
 def test_the_session_cookie_is_out_of_reach_of_scripts_and_other_sites(door, alice):
     cookie = sign_in(door, "alice@example.com", "open sesame").cookies["tillside_session"]
 

@@ -8,7 +8,8 @@ _guard = import_module("portal.mail.migrations.0002_kept_apart")._GUARD
 _FUNCTION = _guard[: _guard.index("CREATE TRIGGER")].replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION")
 _KEY = "split_part(encode(substring({}.sealed_message from 1 for 32), 'escape'), ':', 2)"
 _BEFORE = "NEW.sealed_message IS DISTINCT FROM OLD.sealed_message"
-_NOW = f"{_BEFORE} AND {_KEY.format('NEW')} IS NOT DISTINCT FROM {_KEY.format('OLD')}"
+# What names no key is no box.
+_NOW = f"{_BEFORE} AND ({_KEY.format('NEW')} IS NOT DISTINCT FROM {_KEY.format('OLD')} OR {_KEY.format('NEW')} = '')"
 
 
 class Migration(migrations.Migration):
