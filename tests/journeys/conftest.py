@@ -98,6 +98,16 @@ class Visitor:
         self.actions += 1
         self.page.get_by_role(role, name=name).click()
 
+    def goes_to(self, place: str) -> None:
+        """A place of the rail; on a phone some stand under *More*."""
+        rail = self.page.get_by_role("navigation", name="Places")
+        more = rail.locator("summary")
+        if more.is_visible() and not rail.get_by_role("link", name=place).first.is_visible():
+            self.actions += 1
+            more.click()
+        self.actions += 1
+        rail.get_by_role("link", name=place).filter(visible=True).click()
+
     def sees(self, text: str, *, within: float = 10) -> None:
         self.page.get_by_text(text).filter(visible=True).first.wait_for(timeout=within * 1000)
 

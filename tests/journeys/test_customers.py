@@ -105,7 +105,7 @@ def test_without_javascript_a_customer_is_found_and_consent_is_taken_back(visito
 
 def test_marketing_sees_those_who_agreed_and_a_way_to_nothing_more(visitor):
     visitor.signs_in("mara")
-    visitor.clicks("Customers", "link")
+    visitor.goes_to("Customers")
     visitor.sees("You see customers who agreed to offers.")
     assert visitor.page.get_by_text("Jonas Adler").count() == 0
     looks_right(visitor)

@@ -60,7 +60,7 @@ def joins(newcomer, link: str, name: str) -> None:
 def test_a_manager_invites_somebody_who_makes_an_account_and_stands_at_the_desk(visitor, newcomer):
     email = f"nora-{uuid.uuid4().hex[:8]}@example.org"
     visitor.signs_in("milan")
-    visitor.clicks("Settings", "link")
+    visitor.goes_to("Settings")
     visitor.sees("People and invitations")
     looks_right(visitor)
     visitor.clicks("People and invitations", "link")

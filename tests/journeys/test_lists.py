@@ -18,7 +18,7 @@ def looks_right(visitor) -> None:
 def test_a_card_that_was_looked_up_is_in_the_list_and_leads_back_to_it(visitor):
     visitor.signs_in("milan")
     scans(visitor, "914639258868500")
-    visitor.clicks("Cards", "link")
+    visitor.goes_to("Cards")
     visitor.types("Find a card", "8500")
     visitor.presses("Enter")
     visitor.sees("Found for")
@@ -44,7 +44,7 @@ def test_a_card_that_was_looked_up_is_in_the_list_and_leads_back_to_it(visitor):
 def test_operations_are_narrowed_kept_as_a_view_and_taken_away(visitor, request):
     name = f"Yesterday's {request.node.callspec.id}"
     visitor.signs_in("milan")
-    visitor.clicks("Operations", "link")
+    visitor.goes_to("Operations")
     visitor.page.wait_for_url(re.compile("/operations/"))
     script = request.node.callspec.id != "without-script"
     visitor.clicks("More filters", "link")

@@ -66,7 +66,7 @@ def test_a_manager_follows_mails_in_the_outbox_and_withdraws_one(visitor, stack,
     write("Welcome to the bakery")
     write("Your card", "nobody")
     visitor.signs_in("milan")
-    visitor.clicks("Settings", "link")
+    visitor.goes_to("Settings")
     visitor.clicks("Outbox", "link")
     visitor.sees("Welcome to the bakery")
     visitor.sees("This is not an address we can write to.")

@@ -62,7 +62,7 @@ def test_a_refused_key_pauses_the_connection_until_a_manager_resumes_it(visitor)
     visitor.looks_up("6280390000000009")
     visitor.sees("The card company refuses us access.")
     visitor.finds_no_barrier()
-    visitor.clicks("Settings", "link")
+    visitor.goes_to("Settings")
     visitor.sees("Paused since")
     visitor.finds_no_barrier()
 

@@ -9,7 +9,7 @@ TRAIL = "/m/baeckerei-jung/settings/trail/"
 @pytest.mark.parametrize("visitor", [{}, {**PHONE, "color_scheme": "dark"}], indirect=True)
 def test_a_manager_finds_in_the_trail_what_was_done_and_takes_it_away(visitor):
     visitor.signs_in("milan")
-    visitor.clicks("Settings", "link")
+    visitor.goes_to("Settings")
     visitor.clicks("Audit trail", "link")
     visitor.sees("Audit trail")
     visitor.has_no_sideways_scroll()
