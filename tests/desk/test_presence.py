@@ -120,6 +120,10 @@ def test_a_task_that_broke_is_counted_by_its_cause(worker):
 
 
 # ---- Judging --------------------------------------------------------------------------------------------------
+def conditions() -> list[Condition]:
+    return [seen.condition for seen in workers.look(timezone.now(), waits=False).workers]
+
+
 def test_a_killed_one_is_told_from_one_that_lives_and_from_one_that_left(worker, beat):
     worker.arrives()
     worker.called()
@@ -130,9 +134,8 @@ def test_a_killed_one_is_told_from_one_that_lives_and_from_one_that_left(worker,
     worker._row = None
     worker.arrives()
     worker.called()
-    assert [seen.condition for seen in workers.look(timezone.now(), waits=False).workers] == [Condition.AT_WORK], (
-        "it is back under its name, so the dead one is not missed any more"
-    )
+    # It is back under its name, so the dead one is not missed any more.
+    assert processes.wait_until(lambda: conditions() == [Condition.AT_WORK], 5, every=0.1), conditions()
     worker.leaves()
     assert workers.look(timezone.now(), waits=False).workers == [], "whoever says goodbye is not missed"
 
