@@ -32,7 +32,7 @@ from portal.connectors.requests import (
     TopUpRequest,
     VoidRequest,
 )
-from portal.connectors.results import Balance, CardStatus, Reading, Receipt
+from portal.connectors.results import Balance, CardStatus, Reading, Receipt, ReceiptLine
 
 if TYPE_CHECKING:
     from portal.connectors.http import Exchange, Wire
@@ -60,6 +60,7 @@ __all__ = [
     "Reading",
     "Reason",
     "Receipt",
+    "ReceiptLine",
     "Settings",
     "SettingsError",
     "Settles",
@@ -116,6 +117,8 @@ class Connector:
     have_ready: ClassVar[tuple[str, ...]] = ()
     # ISO 3166 codes of the countries where merchants mostly use this provider: proposed there, never required.
     countries: ClassVar[frozenset[str]] = frozenset()
+    # The language of the texts it sends (a BCP 47 tag), for who reads them aloud; "" where nobody knows.
+    speaks: ClassVar[str] = ""
     # Whether what clean_number returns is always the whole number, so that a card can be remembered by it.
     whole_numbers: ClassVar[bool] = False
     extras: ClassVar[Mapping[str, type[Extra]]] = MappingProxyType({})

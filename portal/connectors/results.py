@@ -1,9 +1,12 @@
 """What comes back from a provider: a reading of a card, or the receipt of something done. Knows no provider."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
+from typing import Self
 
+from portal.connectors.redaction import clean
 from portal.connectors.requests import CustomerDetails
 from portal.money import Money, Points
 
@@ -64,18 +67,105 @@ class Reading:
             raise ValueError("A card expires after a day or at a moment, not both.")
 
 
+class LineKind(StrEnum):
+    """What a line of a receipt is. The words are stored."""
+
+    SEPARATOR = "separator"  # begins a block; `text` is its heading, "" for a rule
+    PAIR = "pair"  # `name` on the left, `text` on the right
+    TEXT = "text"
+    SPACE = "space"
+    CUT = "cut"  # the receipt went on
+
+
+class Align(StrEnum):
+    """Where a line of text stands. The words are stored."""
+
+    LEFT = "left"
+    CENTER = "center"
+    RIGHT = "right"
+
+
+MOST_LINES = 200
+LONGEST_LINE = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReceiptLine:
+    """One line of a receipt: every provider's and our own papers' alike.
+
+    Its texts are foreign and for people: one line each, cut and without invisible signs, to be escaped where they are
+    shown. No amount is ever read out of them.
+    """
+
+    kind: LineKind
+    name: str = ""
+    text: str = ""
+    important: bool = False
+    align: Align = Align.LEFT
+
+    def __post_init__(self) -> None:
+        for part in ("name", "text"):
+            object.__setattr__(self, part, clean(getattr(self, part), limit=LONGEST_LINE))
+
+    @classmethod
+    def separator(cls, caption: str = "") -> Self:
+        return cls(kind=LineKind.SEPARATOR, text=caption)
+
+    @classmethod
+    def pair(cls, name: str, text: str, *, important: bool = False) -> Self:
+        return cls(kind=LineKind.PAIR, name=name, text=text, important=important)
+
+    @classmethod
+    def of_text(cls, text: str, *, important: bool = False, align: Align = Align.LEFT) -> Self:
+        return cls(kind=LineKind.TEXT, text=text, important=important, align=align)
+
+    @classmethod
+    def space(cls) -> Self:
+        return cls(kind=LineKind.SPACE)
+
+    @classmethod
+    def cut(cls) -> Self:
+        return cls(kind=LineKind.CUT)
+
+    def as_plain(self) -> dict[str, str | bool]:
+        """What of it is to be stored, for from_plain."""
+        align = "" if self.align == Align.LEFT else self.align.value
+        told: dict[str, str | bool] = {"kind": self.kind.value, "name": self.name, "text": self.text, "align": align}
+        return {name: value for name, value in {**told, "important": self.important}.items() if value}
+
+    @classmethod
+    def from_plain(cls, stored: Mapping[str, object]) -> Self:
+        return cls(
+            kind=LineKind(str(stored["kind"])),
+            name=str(stored.get("name", "")),
+            text=str(stored.get("text", "")),
+            important=bool(stored.get("important")),
+            align=Align(str(stored.get("align", Align.LEFT))),
+        )
+
+
+def first_lines(lines: Iterable[ReceiptLine]) -> tuple[ReceiptLine, ...]:
+    """As many lines as we keep, and whether there were more."""
+    kept: list[ReceiptLine] = []
+    for line in lines:
+        if len(kept) == MOST_LINES:
+            return (*kept, ReceiptLine.cut())
+        kept.append(line)
+    return tuple(kept)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
     """Proof that what was asked is done.
 
     `provider_reference` is the provider's handle for it, "" where it has none: keep it, a void or a tip needs
     it. `balances` are the card's afterwards, empty where the answer names none. `lines` is the provider's own
-    receipt in plain text. `raw` is the answer as it may be kept: redacted and cut. `number` is that of a card
-    which was made, where one was.
+    receipt, at most `first_lines` of it. `raw` is the answer as it may be kept: redacted and cut. `number` is that of
+    a card which was made, where one was.
     """
 
     provider_reference: str
     balances: tuple[Balance, ...] = ()
-    lines: tuple[str, ...] = ()
+    lines: tuple[ReceiptLine, ...] = ()
     raw: str = field(default="", repr=False)
     number: str = field(default="", repr=False)

@@ -187,6 +187,7 @@ class Secuconnect(Connector):
         Sentence("The IDs of your contract (GCR_) and of the device (SDV_) that books your cards."),
     )
     countries = frozenset({"DE"})
+    speaks = "de"
     Settings = SecuconnectSettings
     settings: SecuconnectSettings
     settles = Settles.BY_REFERENCE
@@ -318,7 +319,7 @@ class Secuconnect(Connector):
         except Unclear as unclear:
             unclear.provider_reference = unclear.provider_reference or wanted.id
             raise
-        return _receipt(answer, data, wanted)
+        return _receipt(answer, data, wanted, private)
 
     def _refuse(self, answer: HttpAnswer, verb: str, wanted: Wanted, ends: float) -> None:
         """Raises what the answer means. A refusal is believed where the provider's own record does not speak against
@@ -358,7 +359,7 @@ class Secuconnect(Connector):
         answer = self._call("GET", f"{TRANSACTIONS}/{wanted.id}", wanted.number, ends)
         word, data = recorded(answer, wanted)
         if word == DONE[verb]:
-            return _receipt(answer, data, wanted)
+            return _receipt(answer, data, wanted, {})
         if word in UNDONE[verb]:
             return None
         reason = Reason.PENDING if word == "pending" else Reason.UNKNOWN_WORD
@@ -511,13 +512,13 @@ class Secuconnect(Connector):
         return money
 
 
-def _receipt(answer: HttpAnswer, data: Data, wanted: Wanted) -> Receipt:
+def _receipt(answer: HttpAnswer, data: Data, wanted: Wanted, private: Mapping[str, str]) -> Receipt:
     number = wanted.number or card_of(data)
     return Receipt(
         provider_reference=wanted.id,
         # Not held against what was expected: that is for a case, and does not undo a success.
         balances=balances_of(data, CURRENCY),
-        lines=receipt_lines(data, number),
+        lines=receipt_lines(data, number, private.values()),
         raw=answer.kept,
         number="" if wanted.number else number,
     )

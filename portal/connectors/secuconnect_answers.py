@@ -6,7 +6,7 @@ other words of `status`. ASSUMED and named here: what an error means by its name
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeGuard
@@ -26,7 +26,7 @@ from portal.connectors.base import (
 )
 from portal.connectors.http import HttpAnswer
 from portal.connectors.redaction import clean
-from portal.connectors.results import BONUS, CASH, POINTS, TOTAL
+from portal.connectors.results import BONUS, CASH, LONGEST_LINE, POINTS, TOTAL, Align, ReceiptLine, first_lines
 from portal.money import HARD_CAP, Money, Points
 
 TRANSACTION_ID = re.compile("STX_[0-9A-Z]{1,60}")
@@ -237,29 +237,58 @@ def balances_of(data: Data, currency: str) -> tuple[Balance, ...]:
         return ()  # it is done all the same, and a balance can be looked up
 
 
-def receipt_lines(data: Data, number: str) -> tuple[str, ...]:
-    """The provider's receipt in plain text, the card by its last four; what is not known in it is passed over.
+def receipt_lines(data: Data, number: str, private: Collection[str] = ()) -> tuple[ReceiptLine, ...]:
+    """The provider's receipt, the card by its last four and none of the `private` texts in it; what is not known in it
+    is passed over.
 
     German, and for people: no amount is ever read out of it.
     """
     items = data.get("receipt")
-    lines: list[str] = []
-    for item in items if isinstance(items, list) else []:
+    return first_lines(_lines(items if isinstance(items, list) else [], _masking(number, private)))
+
+
+def _lines(items: list[Any], mask: Callable[[str], str]) -> Iterator[ReceiptLine]:
+    for item in items:
         if not isinstance(item, dict):
             continue
         value = item.get("value")  # a space has none
         parts = value if isinstance(value, dict) else {}
+        decorations = _decorations(parts.get("decoration"))
+        important = "important" in decorations
         match item.get("type"):
             case "separator":
-                lines.append(_text(parts, "caption") or "—")
+                yield ReceiptLine.separator(mask(_text(parts, "caption")))
             case "name-value":
-                lines.append(f"{_text(parts, 'name')} {_text(parts, 'value')}".strip())
+                yield ReceiptLine.pair(mask(_text(parts, "name")), mask(_text(parts, "value")), important=important)
             case "textline":
-                lines.append(_text(parts, "text"))
+                align = next((each for word, each in _ALIGNED.items() if word in decorations), Align.LEFT)
+                yield ReceiptLine.of_text(mask(_text(parts, "text")), important=important, align=align)
             case "space":
-                lines.append("")
-    shown = f"•••• {number[-4:]}"
-    return tuple(line.replace(number, shown) if number else line for line in lines[:200])
+                yield ReceiptLine.space()
+
+
+_ALIGNED: Mapping[str, Align] = {f"align-{each}": each for each in Align}
+
+
+def _decorations(listed: object) -> frozenset[str]:
+    """In the spelling of today: the provider's older clients write align_left."""
+    words = listed if isinstance(listed, list) else []
+    return frozenset(word.replace("_", "-") for word in words if isinstance(word, str))
+
+
+def _masking(number: str, private: Collection[str]) -> Callable[[str], str]:
+    """Foreign text made fit to be kept: the card's number, also in groups, by its last four, and of what was told of a
+    person nothing that stands there as a word."""
+    grouped = re.compile("[ -]?".join(map(re.escape, number))) if number else None
+    said = sorted(filter(None, private), key=len, reverse=True)
+    told = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, said))})(?!\w)", re.IGNORECASE) if said else None
+
+    def mask(text: str) -> str:
+        if grouped:
+            text = grouped.sub(f"•••• {number[-4:]}", text)
+        return told.sub("…", text) if told else text
+
+    return mask
 
 
 def _ours(answer: HttpAnswer, wanted: Wanted, verb: str) -> Data:
@@ -301,7 +330,7 @@ def _merchant_card(data: Data) -> Data:
 
 def _text(parts: Data, name: str) -> str:
     text = parts.get(name)
-    return clean(text, limit=200) if isinstance(text, str) else ""
+    return clean(text, limit=LONGEST_LINE) if isinstance(text, str) else ""
 
 
 # ---- Cards -------------------------------------------------------------------------------------------------

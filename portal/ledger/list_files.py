@@ -42,7 +42,7 @@ def operations(wanted: Wanted[Operation], around: Around) -> Iterator[str]:
     zone, connections = around.merchant.time_zone, {each.pk: each for each in around.connections}
     tills = {each.pk: (each.store.name, each.name) for each in around.tills}
     people = {each.pk: each.name for each in around.people}
-    rows = wanted.rows.select_related("card", "original").defer("sealed_input", "extra")
+    rows = wanted.rows.select_related("card", "original").defer("sealed_input", "extra", "receipt_lines")
 
     def cells(row: Operation) -> list[str]:
         return [

@@ -8,7 +8,7 @@ import uuid
 from typing import Any, ClassVar
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
@@ -274,6 +274,11 @@ class Operation(models.Model):
     reason = models.CharField(max_length=40, blank=True, help_text="connectors.base.Reason, or ours.")
     provider_text = models.CharField(max_length=500, blank=True)
     trace = models.CharField(max_length=100, blank=True, db_collation="C")
+    receipt_lines = models.JSONField(
+        db_default=Value([], models.JSONField()),
+        default=list,
+        help_text="The provider's own receipt: connectors.results.ReceiptLine.as_plain.",
+    )
     settled_by = models.CharField(max_length=20, blank=True, help_text="answer, balance or person.")
     decided_by = models.ForeignKey(Person, null=True, on_delete=models.DO_NOTHING, related_name="+", db_index=False)
     decided_at = models.DateTimeField(null=True)

@@ -481,9 +481,17 @@ def _told(failure: Failure) -> dict[str, object]:
 
 def _store_receipt(caller: Caller, receipt: Receipt) -> None:
     done = {**_end(OperationState.DONE), "reason": "", "provider_text": "", "settled_by": "answer"}
-    if not _leave(caller, **done, provider_reference=receipt.provider_reference[:100]):
+    if not _leave(caller, **done, **_proof(receipt)):
         # The row is CHECKING by now. The answer stands in its evidence; a person can read it there.
         log.error("an answer came after its lease", extra={"operation": caller.operation.reference})
+
+
+def _proof(receipt: Receipt) -> dict[str, object]:
+    """What is kept of the provider's word that it is done."""
+    return {
+        "provider_reference": receipt.provider_reference[:100],
+        "receipt_lines": [line.as_plain() for line in receipt.lines],
+    }
 
 
 def _refresh_card(caller: Caller) -> None:

@@ -1,6 +1,7 @@
 """The vocabulary: strict JSON, failures that keep secrets, settings that say what is wrong."""
 
 import inspect
+import json
 import re
 from contextlib import suppress
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ from portal.connectors.base import (
     read_json,
     secret_names,
 )
+from portal.connectors.results import LONGEST_LINE, Align, ReceiptLine
 from portal.money import HARD_CAP, Money, MoneyError, Points
 
 # ---- JSON --------------------------------------------------------------------------------------------------
@@ -193,6 +195,32 @@ def test_a_receipt_does_not_show_the_answer_it_was_made_of():
 
     assert (receipt.balances, receipt.lines) == ((), ())
     assert "canary" not in repr(receipt)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ReceiptLine.separator(),
+        ReceiptLine.separator("Kundenkarte"),
+        ReceiptLine.pair("TA Code:", "32076570", important=True),
+        ReceiptLine.of_text("Danke", align=Align.CENTER),
+        ReceiptLine.of_text("30,10 EUR", important=True),
+        ReceiptLine.space(),
+        ReceiptLine.cut(),
+    ],
+    ids=lambda line: f"{line.kind} {line.text}".strip(),
+)
+def test_a_line_of_a_receipt_is_stored_and_read_as_it_was(line):
+    stored = json.loads(json.dumps(line.as_plain()))
+
+    assert ReceiptLine.from_plain(stored) == line
+    assert all(stored.values())  # what is usual is left out
+
+
+def test_a_line_of_a_receipt_holds_nothing_that_cannot_be_seen():
+    line = ReceiptLine.pair("Na\u202eme\x00", " a\n\tb\u200b " + "x" * 5000)
+
+    assert (line.name, line.text) == ("Name", "a b " + "x" * (LONGEST_LINE - 4))
 
 
 def test_a_request_shows_neither_card_nor_browser():

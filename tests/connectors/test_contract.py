@@ -474,7 +474,10 @@ def as_expected(outcome):
 def as_json(outcome):
     shown = {"balances": [as_balance(each) for each in outcome.balances]}
     if isinstance(outcome, Receipt):
-        return shown | {"provider_reference": outcome.provider_reference, "lines": list(outcome.lines)}
+        return shown | {
+            "provider_reference": outcome.provider_reference,
+            "lines": [line.as_plain() for line in outcome.lines],
+        }
     shown |= {
         "status": outcome.status.value,
         "expires": outcome.expires and outcome.expires.isoformat(),

@@ -40,8 +40,9 @@ from portal.connectors.base import (
 )
 from portal.connectors.http import Exchange, HttpAnswer, Wire
 from portal.connectors.redaction import hide_members
+from portal.connectors.results import MOST_LINES, Align, ReceiptLine
 from portal.connectors.secuconnect import DONE, UNDONE, Secuconnect, SecuconnectSettings
-from portal.connectors.secuconnect_answers import Wanted, is_done, read_card, receipt_lines
+from portal.connectors.secuconnect_answers import Wanted, balances_of, is_done, read_card, receipt_lines
 from portal.connectors.secuconnect_tokens import OwnToken
 from portal.money import Money, Points
 from tests.conftest import Sandbox
@@ -280,17 +281,114 @@ def test_it_is_a_demo_exactly_in_the_sandbox(
     assert json.loads(created.request_body)["is_demo"] is demo
 
 
+def documents_start() -> dict[str, Any]:
+    """Its answer to the start, with what it leaves out there as it stands in the answer before."""
+    created, started = (example(name)["response"]["body"] for name in ("create", "start"))
+    ident = created["idents"][0] | started["idents"][0]
+    ident["merchantcard"] = created["idents"][0]["merchantcard"] | started["idents"][0]["merchantcard"]
+    return {**created, **started, "idents": [ident]}
+
+
 def test_the_documents_start_is_read() -> None:
-    printed = example("create")["response"]["body"]
-    started = {**printed, **example("start")["response"]["body"]}
-    started["idents"] = [printed["idents"][0] | started["idents"][0]]
+    started = documents_start()
     wanted = Wanted(id=SEED_STX, reference="", number=SEED_CARD, amount=Money(7900, "EUR"))
 
     assert is_done(answer_of(started), wanted, "top_up", done="ok") == started
     lines = receipt_lines(started, SEED_CARD)
-    assert lines[:3] == ("Kundenkarte", "Kartennummer: •••• 4352", "TA Code: 32076570")
-    assert (lines[3], lines[11], lines[-1]) == ("", "10,10 EUR", "30,10 EUR")
+    assert lines[:4] == (
+        ReceiptLine.separator("Kundenkarte"),
+        ReceiptLine.pair("Kartennummer:", "•••• 4352"),
+        ReceiptLine.pair("TA Code:", "32076570"),
+        ReceiptLine.space(),
+    )
+    assert lines[-1] == ReceiptLine.of_text("30,10 EUR", important=True)
     assert len(lines) == len(started["receipt"])
+
+
+# ---- The provider's receipt ------------------------------------------------------------------------------------
+
+
+def printed(*items: object, number: str = SEED_CARD, private: tuple[str, ...] = ()) -> tuple[ReceiptLine, ...]:
+    return receipt_lines({"receipt": list(items)}, number, private)
+
+
+def textline(text: object, *decoration: object) -> dict[str, object]:
+    return {"type": "textline", "value": {"text": text, "decoration": list(decoration)}}
+
+
+@pytest.mark.parametrize(
+    ("decoration", "important", "align"),
+    [
+        ([], False, Align.LEFT),
+        (["important"], True, Align.LEFT),
+        (["align-center"], False, Align.CENTER),
+        (["align_center"], False, Align.CENTER),
+        (["important", "align-right"], True, Align.RIGHT),
+        (["align_left", "blinking", 7, None], False, Align.LEFT),
+    ],
+    ids=["plain", "important", "center", "old spelling", "both", "unknown"],
+)
+def test_both_spellings_of_a_decoration_are_understood_and_unknown_ones_passed_over(
+    decoration: list[object], important: bool, align: Align
+) -> None:
+    assert printed(textline("Danke", *decoration)) == (ReceiptLine.of_text("Danke", important=important, align=align),)
+
+
+def test_an_important_pair_is_important_and_stays_where_pairs_stand() -> None:
+    item = {"type": "name-value", "value": {"name": "Summe", "value": "5", "decoration": ["important", "align-right"]}}
+
+    assert printed(item) == (ReceiptLine.pair("Summe", "5", important=True),)
+
+
+def test_what_is_no_line_of_a_receipt_is_passed_over() -> None:
+    odd = [None, 7, "x", {}, {"type": "image", "value": {"text": "x"}}, {"type": ["space"]}]
+    assert printed(*odd, {"type": "space"}) == (ReceiptLine.space(),)
+    assert printed({"type": "separator"}, textline(None), {"type": "textline", "value": "x"}) == (
+        ReceiptLine.separator(),
+        ReceiptLine.of_text(""),
+        ReceiptLine.of_text(""),
+    )
+    for nothing in (None, "x", {"type": "space"}, 7):
+        assert receipt_lines({"receipt": nothing}, SEED_CARD) == ()
+
+
+def test_a_receipt_of_ten_thousand_lines_is_cut_and_says_so() -> None:
+    lines = printed(*[textline("x" * 5000)] * 10_000)
+
+    assert len(lines) == MOST_LINES + 1
+    assert lines[-1] == ReceiptLine.cut()
+    assert {len(line.text) for line in lines[:-1]} == {200}
+
+
+def test_invisible_signs_of_a_receipt_are_left_out() -> None:
+    (line,) = printed(textline("Gut\u202ehaben\x00\x1b[31m\u200b\n 5"))
+
+    assert line.text == "Guthaben[31m 5"
+
+
+def test_neither_the_card_nor_its_holder_is_in_a_receipt() -> None:
+    items = [
+        {"type": "separator", "value": {"caption": f"Karte {SEED_CARD}"}},
+        textline(f"{SEED_CARD[:4]} {SEED_CARD[4:8]} {SEED_CARD[8:12]}-{SEED_CARD[12:]}"),
+        textline("Danke, Frau Ada CANARY-LOVELACE, Kundenkarte"),
+    ]
+    lines = printed(*items, private=("Ada", "canary-lovelace", "Kunde"))
+
+    assert [line.text for line in lines] == ["Karte •••• 4352", "•••• 4352", "Danke, Frau … …, Kundenkarte"]
+
+
+@pytest.mark.parametrize("amount", ["999.999,99 EUR", "-1,00 EUR", "0,00", "9" * 190, "", "\u0663\u0660 EUR"])
+def test_no_amount_is_read_out_of_a_receipt(amount: str) -> None:
+    """Whatever it says of money, what is done and what is on the card are told by the fields that hold cents."""
+    started = documents_start()
+    lying = [textline(amount, "important"), {"type": "name-value", "value": {"name": "Guthaben", "value": amount}}]
+    wanted = Wanted(id=SEED_STX, reference="", number=SEED_CARD, amount=Money(7900, "EUR"))
+
+    done = is_done(answer_of({**started, "receipt": lying}), wanted, "top_up", done="ok")
+
+    assert done is not None
+    assert balances_of(done, "EUR") == balances_of(started, "EUR")
+    assert told(balances_of(done, "EUR")) == {"total": 3010, "cash": 2200, "bonus": 810, "points": 0}
 
 
 def test_the_documents_card_is_read(shop: Secuconnect) -> None:
@@ -380,8 +478,8 @@ def test_a_load_is_booked_once_and_told(connect_to: Callable[..., Secuconnect], 
     ]
     assert receipt.provider_reference == load["provider_reference"]
     assert told(receipt.balances) == {"total": 2420, "cash": 2200, "bonus": 220, "points": 0}
-    assert receipt.lines[0] == "Kundenkarte"
-    assert SEED_CARD not in repr(receipt) + receipt.raw + "".join(receipt.lines)
+    assert receipt.lines[0] == ReceiptLine.separator("Kundenkarte")
+    assert SEED_CARD not in repr(receipt) + receipt.raw
 
 
 @pytest.mark.parametrize(
@@ -458,7 +556,7 @@ def test_a_card_is_made_and_loaded_at_once(shop: Secuconnect, sandbox: Sandbox, 
 
     assert moved(sandbox) == [("activate", None), ("top_up", 2000)]
     assert told(receipt.balances)["cash"] == 2000
-    assert receipt.number not in repr(exchanges) + receipt.raw + "".join(receipt.lines)
+    assert receipt.number not in repr(exchanges) + receipt.raw + repr(receipt.lines)
 
 
 # ---- Cancelling ------------------------------------------------------------------------------------------------
