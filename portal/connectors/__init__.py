@@ -8,10 +8,13 @@ from portal.connectors.base import Connector, Misconfigured, SettingsError
 from portal.connectors.cardinquiry import CardInquiry
 from portal.connectors.http import Exchange, Wire
 from portal.connectors.paywizard import PayWizard
+from portal.connectors.secuconnect import Secuconnect
 
 __all__ = ["PROVIDERS", "connect"]
 
-PROVIDERS: Mapping[str, type[Connector]] = MappingProxyType({each.slug: each for each in (CardInquiry, PayWizard)})
+PROVIDERS: Mapping[str, type[Connector]] = MappingProxyType(
+    {each.slug: each for each in (CardInquiry, PayWizard, Secuconnect)}
+)
 """{slug: connector class}: every provider there is."""
 
 

@@ -18,7 +18,7 @@ from portal.connectors.failures import (
     Unreachable,
     Unsupported,
 )
-from portal.connectors.fields import Extra, Field, Settings, SettingsError, secret_names
+from portal.connectors.fields import Extra, Field, Message, Settings, SettingsError, secret_names
 from portal.connectors.findings import Step, Words
 from portal.connectors.requests import (
     ActivateRequest,
@@ -208,8 +208,8 @@ class Connector:
     # (`Settings.options`), because the process that draws pages cannot open secrets.
 
     @classmethod
-    def unable(cls, options: Mapping[str, object]) -> Mapping[str, str]:
-        """The verbs that a connection with these `options` cannot use, and why: message ids about `%(provider)s`.
+    def unable(cls, options: Mapping[str, object]) -> Mapping[str, Message]:
+        """The verbs that a connection with these `options` cannot use, and why, about `%(provider)s`.
         Need not name what no connection can (`supports`)."""
         return {}
 

@@ -32,6 +32,11 @@ class Sentence(str):
         return sentence
 
 
+class Message(str):
+    """A message id with places such as %(provider)s for whoever says it to fill: collected for the catalogs where it
+    stands."""
+
+
 class Refused(ValueError):
     """A value that a setting does not take: a sentence for the person who typed it, and our reason."""
 

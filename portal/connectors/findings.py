@@ -10,7 +10,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from portal.connectors.failures import Detail, Reason
-from portal.connectors.fields import Sentence
+from portal.connectors.fields import Message, Sentence
 
 
 class Step(StrEnum):
@@ -204,7 +204,7 @@ WAIT = Words("%(provider)s asks us to slow down.", "Test again in %(seconds)s se
 ACCEPTED = Words("%(provider)s accepts our credentials.", "")
 READS = Words("%(provider)s answered a harmless question.", "")
 
-NO_SUCH_CALL = "%(provider)s offers no such call."
+NO_SUCH_CALL = Message("%(provider)s offers no such call.")
 """Why a connection cannot do something, unless its connector knows better."""
 
 

@@ -44,7 +44,7 @@ from portal.connectors.base import (
     Unreachable,
     VoidRequest,
 )
-from portal.connectors.fields import Refused, Sentence, address, choice, secret, text
+from portal.connectors.fields import Message, Refused, Sentence, address, choice, secret, text
 from portal.connectors.http import HttpAnswer, HttpRequest
 from portal.connectors.secuconnect_answers import (
     NOT_DONE,
@@ -130,8 +130,9 @@ class SecuconnectSettings(Settings):
     )
     client_id: str = text(label="Client ID", maximum=128, check=_credential)
     client_secret: str = secret(label="Client secret", maximum=512, check=_credential)
-    contract: str = text(label="Contract", help="The ID that begins with GCR_.", maximum=64, check=_id("GCR"))
-    device: str = text(label="Device", help="The ID that begins with SDV_.", maximum=64, check=_id("SDV"))
+    contract_id: str = text(label="Contract", help="The ID that begins with GCR_.", maximum=64, check=_id("GCR"))
+    device_id: str = text(label="Device", help="The ID that begins with SDV_.", maximum=64, check=_id("SDV"))
+    currency: str = choice(label="Currency", choices=((CURRENCY, CURRENCY),), default=CURRENCY)
     card_group: str = text(
         label="Card group for new cards",
         help="The ID that begins with CRG_. Leave it empty if no cards are to be made.",
@@ -203,11 +204,11 @@ class Secuconnect(Connector):
         self.tokens: Tokens = OwnToken()
 
     @classmethod
-    def unable(cls, options: Mapping[str, object]) -> Mapping[str, str]:
+    def unable(cls, options: Mapping[str, object]) -> Mapping[str, Message]:
         """Without a card group nothing can be made."""
         if options.get("card_group"):
             return {}
-        return {"activate": "%(provider)s makes cards of a card group, and this connection names none."}
+        return {"activate": Message("%(provider)s makes cards of a card group, and this connection names none.")}
 
     @classmethod
     def clean_number(cls, typed: str, options: Mapping[str, object]) -> str:
@@ -381,8 +382,8 @@ class Secuconnect(Connector):
             raise _bad_input() from None
         body: dict[str, Any] = {
             "is_demo": self.environment == "sandbox",
-            "contract": {"id": self.settings.contract},
-            "device_source": {"id": self.settings.device},
+            "contract": {"id": self.settings.contract_id},
+            "device_source": {"id": self.settings.device_id},
             **({"customer": {"contact": told}} if told else {}),
             "intent": "sale",
             "merchantRef": _reference(reference),

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import transaction
 
 from portal.connectors import PROVIDERS
+from portal.connectors.base import Connector, Settles, secret_names
 from portal.merchants import audit, becoming, connections, pauses, tenancy
 from portal.merchants.models import Connection, Environment, Merchant
 
@@ -41,30 +42,17 @@ def credentials() -> dict[str, dict[str, str]]:
     try:
         # No proxy of the environment: the sandbox listens on this machine only.
         with build_opener(ProxyHandler({})).open(address, timeout=SECONDS) as answer:
-            found: dict[str, dict[str, str]] = json.load(answer)
-            found["cardinquiry"], found["paywizard"]
+            found = json.load(answer)
+            return {slug: found[slug] for slug in PROVIDERS}
     except (OSError, ValueError, KeyError) as reason:
         raise NoSandbox from reason
-    return found
 
 
 def add(merchant: Merchant, opened: Mapping[str, Mapping[str, str]]) -> None:
     """Make the merchant's connections to the sandboxes, or bring them up to date: address and keys follow the sandbox,
-    which may have moved to another port."""
-    cardinquiry, paywizard = opened["cardinquiry"], opened["paywizard"]
-    _save(
-        merchant,
-        "cardinquiry",
-        options={"currency": merchant.currency},
-        secrets={"api_key": cardinquiry["api_key"]},
-    )
-    _save(
-        merchant,
-        "paywizard",
-        options={"currency": "USD", "client_id": paywizard["client_id"]},
-        secrets={"client_secret": paywizard["client_secret"], "token": paywizard["token"]},
-        only_this_desk=True,
-    )
+    which may have moved to another port. Of what a sandbox lets in, a connection takes what its settings are called."""
+    for slug, known in opened.items():
+        _save(merchant, PROVIDERS[slug], known)
 
 
 def follow() -> int:
@@ -102,24 +90,22 @@ def is_here(host: str | None) -> bool:
     return host == "localhost" or re.fullmatch(r"127(\.[0-9]+){3}|::1", host or "") is not None
 
 
-def _save(
-    merchant: Merchant,
-    provider: str,
-    *,
-    options: Mapping[str, str],
-    secrets: Mapping[str, str],
-    only_this_desk: bool = False,
-) -> None:
-    connector = PROVIDERS[provider]
-    connection = _at_the_sandbox(merchant, provider) or Connection(
+def _save(merchant: Merchant, provider: type[Connector], known: Mapping[str, str]) -> None:
+    connection = _at_the_sandbox(merchant, provider.slug) or Connection(
         merchant=merchant,
-        provider=provider,
-        name=becoming.free_name(merchant, connector.name),
+        provider=provider.slug,
+        name=becoming.free_name(merchant, provider.name),
         environment=Environment.SANDBOX,
-        only_this_desk=only_this_desk,
+        # Nobody else has these cards, and where a balance is the only proof that is worth knowing.
+        only_this_desk=provider.settles is Settles.BY_BALANCE,
     )
-    connection.options = connector.Settings.options({"base_url": f"{settings.SANDBOX_URL}/{provider}", **options})
-    connections.seal_secrets(connection, secrets)
+    declared, secrets = provider.Settings.declared(), secret_names(provider.Settings)
+    here = f"{settings.SANDBOX_URL}/{provider.slug}"
+    options = {name: here for name, asked in declared.items() if asked.kind == "address"}
+    options |= {name: merchant.currency for name in declared if name == "currency" and declared[name].required}
+    options |= {name: known[name] for name in declared.keys() & known.keys()}
+    connection.options = provider.Settings.options(options)
+    connections.seal_secrets(connection, {name: known[name] for name in sorted(secrets)})
     connection.save()
     pauses.may_be_called(connection)
 

@@ -570,6 +570,7 @@ PAYWIZARD = kit.Provider(
         "client_id": CLIENT_ID,
         "client_secret": CLIENT_SECRET,
         "token": TOKEN,
+        "currency": "USD",
         "next_token": NEXT_TOKEN,
         "expired_token": EXPIRED_TOKEN,
     },

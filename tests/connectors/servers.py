@@ -91,6 +91,29 @@ def answering(*answers: bytes) -> Manners:
     return manners
 
 
+def after(known: Mapping[bytes, bytes], manners: Manners) -> Manners:
+    """Gives these answers to the calls whose first line begins so, and treats the first that none of them is for, and
+    all that follows on its connection, as `manners` say."""
+
+    def first(server: Server, connection: socket.socket) -> None:
+        while line := _next_line(connection):
+            answer = next((answer for begun, answer in known.items() if line.startswith(begun)), None)
+            if answer is None:
+                return manners(server, connection)
+            server.read_request(connection)
+            connection.sendall(answer)
+
+    return first
+
+
+def _next_line(connection: socket.socket) -> bytes:
+    """The first line of the next request, left where it is."""
+    while received := connection.recv(65536, socket.MSG_PEEK):
+        if b"\r\n" in received:
+            return received.partition(b"\r\n")[0]
+    return b""
+
+
 def hanging_up_after(*pieces: bytes) -> Manners:
     """Reads a request, sends these bytes and closes."""
 

@@ -39,7 +39,7 @@ from portal.connectors.base import (
 )
 from portal.connectors.paywizard_customers import read_customer
 from portal.money import Money, Points
-from tests.connectors.servers import answering, dripping, hanging_up_after, response, silent_after
+from tests.connectors.servers import after, answering, dripping, hanging_up_after, response, silent_after
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -54,6 +54,13 @@ SETTINGS: dict[str, dict[str, object]] = {
         "client_id": "825429536610058240",
         "client_secret": "canary-client-secret",
         "token": "canary-token",
+    },
+    "secuconnect": {
+        "client_id": "f0478f73afe218e8b5f751a07c978ecf",
+        "client_secret": "canary-client-secret",
+        "contract_id": "GCR_1",
+        "device_id": "SDV_1",
+        "card_group": "CRG_1",
     },
 }
 NUMBER, REFERENCE, ORIGINAL = "6280390000012345", "0198c5a2e7c07b3e9f5f2b1c4d6e8f90", "933358163137265664"
@@ -71,10 +78,41 @@ REQUESTS: dict[str, Any] = {
     "redeem_points": POINTS,
 }
 
+# What only one provider can be asked: another currency, ids of another shape, cards that it makes itself.
+EUROS = Money(1050, "EUR")
+REQUESTS_OF: dict[str, dict[str, Any]] = {
+    "secuconnect": {
+        "activate": ActivateRequest(number="", reference=REFERENCE, customer=CUSTOMER),
+        "top_up": TopUpRequest(number=NUMBER, amount=EUROS, reference=REFERENCE, customer=CUSTOMER),
+        "void": VoidRequest(original="STX_1", number=NUMBER, amount=EUROS, reference=REFERENCE),
+    },
+}
+
+# Where what is asked for takes several calls: the answers to those before the one that does it, by the beginning of
+# their first lines. They move nothing.
+TOKEN = {b"POST /base/oauth/token ": response(b'{"access_token": "canary-access", "expires_in": 1200}')}
+
+
+def created(cents: int) -> dict[bytes, bytes]:
+    ident = {"type": "card", "value": NUMBER}
+    total = {"sum": cents, "currency": "EUR"}
+    body = {"object": "smart.transactions", "id": "STX_1", "status": "created", "merchantRef": REFERENCE}
+    answer = response(json.dumps({**body, "idents": [ident], "basket_info": total}).encode())
+    return {b"POST /base/api/v2/Smart/Transactions ": answer}
+
+
+BEFORE: dict[tuple[str, str], dict[bytes, bytes]] = {
+    ("secuconnect", "balance"): TOKEN,
+    ("secuconnect", "activate"): TOKEN | created(0),
+    ("secuconnect", "top_up"): TOKEN | created(EUROS.minor),
+    ("secuconnect", "void"): TOKEN,
+}
+
 # The check is no verb that anybody asks for, and keeps the same contract as those that are.
 SUPPORTED = [(slug, verb) for slug, provider in PROVIDERS.items() for verb in ["check", *sorted(provider.supports())]]
 UNSUPPORTED = [(slug, verb) for slug, provider in PROVIDERS.items() for verb in VERBS if (slug, verb) not in SUPPORTED]
 MOVING = [(slug, verb) for slug, verb in SUPPORTED if verb in MOVES_VALUE]
+BEFORE_IT_MOVES = [(slug, verb, number) for slug, verb in MOVING for number in range(len(BEFORE.get((slug, verb), ())))]
 EXTRAS = [(slug, verb) for slug, provider in PROVIDERS.items() for verb in sorted(provider.extras)]
 
 
@@ -87,12 +125,26 @@ def connection_to(server, wire, slug, *, into=None, **more):
             values[name] = f"{server.origin}/base"
     values |= more.pop("settings", {})
     collect = (lambda exchange: None) if into is None else into.append
-    return connect(slug, values, wire=wire, on_exchange=collect, **more)
+    return connect(slug, values, wire=wire, on_exchange=collect, **{"environment": "sandbox", **more})
 
 
 def ask(connector, verb):
     """Asks for the verb, or makes the whole check."""
-    return list(connector.check()) if verb == "check" else getattr(connector, verb)(REQUESTS[verb])
+    return list(connector.check()) if verb == "check" else getattr(connector, verb)(request_to(connector.slug, verb))
+
+
+def request_to(slug, verb):
+    return REQUESTS_OF.get(slug, {}).get(verb, REQUESTS[verb])
+
+
+def at_last(slug, verb, manners):
+    """Those manners in the call that does what is asked for, or is the answer; the calls before it go well."""
+    return after(BEFORE.get((slug, verb), {}), manners)
+
+
+def steps(slug, verb):
+    """How many calls it takes."""
+    return len(BEFORE.get((slug, verb), ())) + 1
 
 
 @pytest.fixture(params=PROVIDERS)
@@ -237,7 +289,7 @@ def test_extra_inputs_of_another_provider_are_not_sent(serve, wire_to, slug, ver
 
     with pytest.raises(Declined) as caught:
         getattr(connection_to(server, wire_to(server), slug), verb)(
-            dataclasses.replace(REQUESTS[verb], extra=Strange())
+            dataclasses.replace(request_to(slug, verb), extra=Strange())
         )
 
     assert (caught.value.reason, server.connections) == (Reason.BAD_INPUT, 0)
@@ -265,13 +317,13 @@ def test_settings_that_do_not_pass_pause_the_connection_and_show_no_value(wire_t
 
 @pytest.mark.parametrize(("slug", "verb"), SUPPORTED)
 def test_neither_card_nor_pin_nor_key_is_in_the_record_of_a_call(serve, wire_to, exchanges, slug, verb):
-    server = serve(answering(response(status=500)))
+    server = serve(at_last(slug, verb, answering(response(status=500))))
     connector = connection_to(server, wire_to(server), slug, into=exchanges)
 
     with pytest.raises(Unclear):
         ask(connector, verb)
 
-    assert len(exchanges) == 1
+    assert len(exchanges) == steps(slug, verb)
     assert "canary" not in repr(exchanges).lower()
     assert NUMBER not in repr(exchanges)
 
@@ -291,15 +343,17 @@ def test_neither_card_nor_customer_is_in_the_repr_of_a_request(verb):
 
 @pytest.mark.parametrize(("slug", "verb"), SUPPORTED)
 def test_only_a_look_up_uses_a_connection_that_was_idle(serve, wire_to, exchanges, slug, verb):
-    server = serve(answering(response()))
+    server = serve(at_last(slug, verb, answering(response())))
     connector = connection_to(server, wire_to(server, value_idle=0.02), slug, into=exchanges)
 
+    firsts = []
     for _ in range(2):
+        firsts.append(len(exchanges))
         with pytest.raises(Unclear):
             ask(connector, verb)
         time.sleep(0.05)
 
-    assert [exchange.reused for exchange in exchanges] == [False, verb not in MOVES_VALUE]
+    assert [exchanges[first].reused for first in firsts] == [False, verb not in MOVES_VALUE]
 
 
 # ---- The right word for every way to fail ------------------------------------------------------------------
@@ -337,20 +391,46 @@ def test_no_connection_is_unreachable(serve, wire_to, exchanges, slug, verb):
     ],
 )
 def test_no_documented_answer_is_unclear(serve, wire_to, slug, verb, manners, reason):
-    server = serve(manners)
+    server = serve(at_last(slug, verb, manners))
     connector = connection_to(server, wire_to(server), slug, total_seconds=0.3)
 
     with pytest.raises(Unclear) as caught:
         ask(connector, verb)
 
     assert caught.value.reason is reason
-    assert len(server.requests) == 1
+    assert len(server.requests) == steps(slug, verb)
+
+
+@pytest.mark.parametrize(("slug", "verb", "number"), BEFORE_IT_MOVES)
+@pytest.mark.parametrize(
+    ("manners", "reason"),
+    [
+        pytest.param(hanging_up_after(), Reason.CUT, id="hangs up"),
+        pytest.param(silent_after(), Reason.TIMEOUT, id="silent"),
+        pytest.param(answering(response(b"<p>Welcome</p>")), Reason.UNREADABLE, id="HTML"),
+        pytest.param(answering(response(status=302)), Reason.REDIRECTED, id="302"),
+        pytest.param(answering(response(status=429)), Reason.THROTTLED, id="429"),
+        pytest.param(answering(response(status=503)), Reason.SERVER_ERROR, id="503"),
+    ],
+)
+def test_what_fails_before_the_call_that_moves_value_has_moved_nothing(
+    serve, wire_to, slug, verb, number, manners, reason
+):
+    before = dict(list(BEFORE[slug, verb].items())[:number])
+    server = serve(after(before, manners))
+    connector = connection_to(server, wire_to(server), slug, total_seconds=0.3)
+
+    with pytest.raises(Unreachable) as caught:
+        ask(connector, verb)
+
+    assert caught.value.reason is reason
+    assert len(server.requests) == number + 1
 
 
 @pytest.mark.parametrize(("slug", "verb"), SUPPORTED)
 @pytest.mark.parametrize("status", [401, 403])
 def test_refused_credentials_are_for_a_person(serve, wire_to, slug, verb, status):
-    server = serve(answering(response(status=status)))
+    server = serve(at_last(slug, verb, answering(response(status=status))))
 
     with pytest.raises(Misconfigured):
         ask(connection_to(server, wire_to(server), slug), verb)
@@ -358,7 +438,8 @@ def test_refused_credentials_are_for_a_person(serve, wire_to, slug, verb, status
 
 @pytest.mark.parametrize(("slug", "verb"), SUPPORTED)
 def test_a_request_to_slow_down_says_for_how_long(serve, wire_to, slug, verb):
-    server = serve(answering(response(status=429, headers={"Retry-After": "999999999"})))
+    throttled = answering(response(status=429, headers={"Retry-After": "999999999"}))
+    server = serve(at_last(slug, verb, throttled))
 
     with pytest.raises(Failure) as caught:
         ask(connection_to(server, wire_to(server), slug), verb)
@@ -370,13 +451,19 @@ def test_a_request_to_slow_down_says_for_how_long(serve, wire_to, slug, verb):
 
 # ---- The documents' own examples ---------------------------------------------------------------------------
 
-FILES = [file for slug in PROVIDERS for file in sorted((EXAMPLES / slug).glob("*.json"))]
+# Without a "call" it is one of several calls that a verb takes, and read by the provider's own test.
+FILES = [
+    file
+    for slug in PROVIDERS
+    for file in sorted((EXAMPLES / slug).glob("*.json"))
+    if "call" in json.loads(file.read_text(encoding="utf-8"))
+]
 REQUEST_OF = {verb: type(request) for verb, request in REQUESTS.items()}
-PRESENT = {"x-api-key": "<present>", "jwt-token": "<present>", "sign": "<re-signed>"}
+PRESENT = {"x-api-key": "<present>", "jwt-token": "<present>", "sign": "<re-signed>", "authorization": "<present>"}
 
 
 def test_every_provider_has_examples(slug):
-    assert [file for file in FILES if file.parent.name == slug]
+    assert list((EXAMPLES / slug).glob("*.json"))
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
@@ -384,13 +471,15 @@ def test_an_example_is_built_and_read(serve, wire_to, file):
     example = json.loads(file.read_text(encoding="utf-8"))
     answer = example["response"]
     body = answer.get("text", json.dumps(answer["body"]) if "body" in answer else "")
-    server = serve(answering(response(body.encode(), status=answer["status"], headers=answer.get("headers"))))
-    settings = settings_for(file.parent.name, example)
-    connector = connection_to(server, wire_to(server), file.parent.name, settings=settings)
+    slug, verb = file.parent.name, example["call"]["verb"]
+    printed = answering(response(body.encode(), status=answer["status"], headers=answer.get("headers")))
+    server = serve(at_last(slug, verb, printed))
+    settings = settings_for(slug, example)
+    connector = connection_to(server, wire_to(server), slug, settings=settings)
 
     outcome = call(connector, **example["call"])
 
-    assert as_sent(server.requests) == as_documented(example["request"])
+    assert as_sent(server.requests[steps(slug, verb) - 1 :]) == as_documented(example["request"])
     if "failure" in example:
         assert isinstance(outcome, Failure), outcome
         assert {"class": type(outcome).__name__, "reason": outcome.reason} == example["failure"]
@@ -408,7 +497,7 @@ def settings_for(slug, example):
     expected = example.get("reading") or example.get("receipt") or {}
     currencies = {each["currency"] for each in expected.get("balances", ()) if "currency" in each}
     currencies |= {example["call"][name] for name in ("currency",) if name in example["call"]}
-    settings = {"currency": (currencies or {"EUR" if slug == "cardinquiry" else "USD"}).pop()}
+    settings = {"currency": (currencies or {"USD" if slug == "paywizard" else "EUR"}).pop()}
     if example["call"]["verb"] == "void":
         settings["amount_on_void"] = "amount_minor" in example["call"]
     return settings | example.get("settings", {})

@@ -86,6 +86,7 @@ OWN: dict[str, dict[Reason | Detail, str]] = {
         Reason.WRONG_KEY: "The stored key is the browser key: it contains the words VisibleKey.",
     },
     "paywizard": {},
+    "secuconnect": {},
 }
 
 
@@ -111,7 +112,7 @@ def test_a_failure_has_one_sentence_and_one_thing_to_do(slug, key):
     assert said[0] == sentence_of(slug, key)
     assert len(said) >= 2
     for text in said:
-        assert re.fullmatch(r"[A-Z].*[^.]\.", text)
+        assert re.fullmatch(rf"(?:[A-Z]|{re.escape(provider.name)} ).*[^.]\.", text)
         assert not re.search(r"[.!?] [A-Z]", text)
 
 
@@ -166,6 +167,10 @@ def steps(found):
     return [(each.step, each.passed) for each in found]
 
 
+# Where a token is fetched first.
+CALLS = {"secuconnect": 2}
+
+
 # ---- A good connection ---------------------------------------------------------------------------------------
 
 
@@ -188,7 +193,7 @@ def test_an_examination_is_one_harmless_call(practise, sandbox, slug):
     found = practise(slug, on_finding=told.append, on_exchange=calls.append)
 
     assert tuple(told) == found
-    assert len(calls) == sandbox.call("GET", "/_sandbox/calls")[slug]["total"] == 1
+    assert len(calls) == sandbox.call("GET", "/_sandbox/calls")[slug]["total"] == CALLS.get(slug, 1)
     effect = sandbox.call("GET", "/_sandbox/effects")  # of one look-up, where it is kept as one
     assert effect is None or effect["verb"] == "balance"
 
@@ -203,7 +208,7 @@ def test_a_card_that_is_found_is_as_good_as_one_that_is_not(practise):
 
 @dataclass(frozen=True)
 class Case:
-    """One way to fail. `at` arranges it: an answer of a server, or what is done at the sandbox."""
+    """One way to fail. `at` arranges it: the answers of a server, or what is done at the sandbox."""
 
     at: Any
     step: Step
@@ -221,6 +226,7 @@ class Fault:
 
     kind: str
     seconds: float | None = None
+    path: str = ""
 
 
 SANDBOX_ITSELF = Fault("")
@@ -242,6 +248,22 @@ def account(number: str = "0" * 15, **more: object) -> dict[str, object]:
 
 def paywizard_card(end: str) -> dict[str, object]:
     return {"check_number": f"9146392588685{end}"}
+
+
+TOKEN = response(b'{"access_token": "t", "expires_in": 1200}')
+
+
+def after_the_token(body: object, status: int = 200) -> tuple[bytes, bytes]:
+    return TOKEN, response(json.dumps(body).encode(), status=status)
+
+
+def no_of_secuconnect(code: int, details: str) -> tuple[bytes, bytes]:
+    body = {"status": "error", "error": "ProductFormatException", "error_details": details, "code": code}
+    return after_the_token(body, status=400)
+
+
+def secuconnect_card(end: str) -> dict[str, object]:
+    return {"check_number": f"92760044246440{end}"}
 
 
 COMMON = {
@@ -353,6 +375,46 @@ FAILURES: dict[str, dict[str, Case]] = {
         "pending": Case(envelope(200, "in progress", account(result=2)), ACCEPTED, Reason.PENDING),
         "duplicate": Case(envelope(409, "duplicate order"), ACCEPTED, Reason.DUPLICATE),
     },
+    "secuconnect": {
+        "refused": Case(Fault("refuse"), ACCEPTED, Reason.KEY_REFUSED),
+        "a wrong secret": Case(
+            SANDBOX_ITSELF,
+            ACCEPTED,
+            Reason.KEY_REFUSED,
+            settings={"client_secret": "a-secret-of-nobody"},
+            said="The client credentials are invalid",
+        ),
+        "a wrong client": Case(SANDBOX_ITSELF, ACCEPTED, Reason.KEY_REFUSED, settings={"client_id": "nobody"}),
+        "the token is not known": Case(
+            SANDBOX_ITSELF, READS, Reason.KEY_REFUSED, Detail.TOKEN_REFUSED, settings=secuconnect_card("28")
+        ),
+        "the token has expired": Case(
+            SANDBOX_ITSELF, READS, Reason.KEY_REFUSED, Detail.TOKEN_EXPIRED, settings=secuconnect_card("27")
+        ),
+        "not let in": Case(SANDBOX_ITSELF, READS, Reason.ACCESS_REFUSED, settings=secuconnect_card("29")),
+        "a token that is none": Case(response(b'{"access_token": 1}'), ACCEPTED, Reason.UNREADABLE),
+        "its look-up is throttled": Case(
+            SANDBOX_ITSELF, READS, Reason.THROTTLED, settings=secuconnect_card("25"), retry_after=30
+        ),
+        "its look-up is down": Case(SANDBOX_ITSELF, READS, Reason.SERVER_ERROR, settings=secuconnect_card("26")),
+        "its look-up is silent": Case(
+            Fault("timeout_before", 30, path="/api/v2/Loyalty/MerchantCards"), READS, Reason.TIMEOUT
+        ),
+        "its look-up is rubbish": Case(
+            Fault("garbage", path="/api/v2/Loyalty/MerchantCards"), READS, Reason.UNREADABLE
+        ),
+        "a balance that is a text": Case(SANDBOX_ITSELF, READS, Reason.UNREADABLE, settings=secuconnect_card("19")),
+        "a locked card": Case(
+            SANDBOX_ITSELF, READS, Reason.CARD_INACTIVE, settings=secuconnect_card("02"), said="locked"
+        ),
+        "another card": Case(
+            after_the_token({"count": 1, "data": [{"card": {"cardnumber": "9276"}}]}), READS, Reason.MISMATCH
+        ),
+        "a plain no": Case(no_of_secuconnect(9999, "No"), READS, Reason.REFUSED, said="No"),
+        "a card it does not take": Case(no_of_secuconnect(1016, "Card validation failed"), READS, Reason.CARD_UNKNOWN),
+        "no funds": Case(no_of_secuconnect(9999, "Insufficient balance"), READS, Reason.NOT_ENOUGH),
+        "what cannot be cancelled": Case(no_of_secuconnect(1007, "Could not cancel"), READS, Reason.TOO_LATE),
+    },
 }
 
 # Whatever is connected to: met further below, for both alike.
@@ -368,6 +430,13 @@ NEVER: dict[str, dict[Reason, str]] = {
         Reason.UNSUPPORTED: "it has a check",
     },
     "paywizard": {
+        Reason.WRONG_KEY: "it has no keys for browsers",
+        Reason.BAD_INPUT: "the settings take no bad number",
+        Reason.UNSUPPORTED: "it has a check",
+    },
+    "secuconnect": {
+        **dict.fromkeys([Reason.ORIGINAL_UNKNOWN, Reason.PENDING, Reason.DUPLICATE], "its check is about no operation"),
+        Reason.UNKNOWN_WORD: "no word in its look-up has to be known",
         Reason.WRONG_KEY: "it has no keys for browsers",
         Reason.BAD_INPUT: "the settings take no bad number",
         Reason.UNSUPPORTED: "it has a check",
@@ -392,11 +461,13 @@ def test_every_reason_is_met_at_every_provider_or_cannot_be():
 def test_what_a_provider_answers_is_told_in_its_sentence(serve, visit, sandbox, practise, slug, case):
     if isinstance(case.at, Fault):
         if case.at.kind:
-            sandbox.arm(case.at.kind, provider=slug, **({"seconds": case.at.seconds} if case.at.seconds else {}))
+            told = {"seconds": case.at.seconds, "path": case.at.path}
+            sandbox.arm(case.at.kind, provider=slug, **{name: value for name, value in told.items() if value})
         patience = 0.5 if case.reason is Reason.TIMEOUT else 5.0
         found = practise(slug, path=case.path, settings=case.settings, total_seconds=patience)
     else:
-        found = visit(slug, serve(hanging_up_after(case.at)), settings=case.settings)
+        manners = answering(*case.at) if isinstance(case.at, tuple) else hanging_up_after(case.at)
+        found = visit(slug, serve(manners), settings=case.settings)
 
     failed = found[-1]
     assert steps(found) == [(step, step is not case.step) for step in list(Step)[: list(Step).index(case.step) + 1]]
@@ -793,7 +864,8 @@ def test_nothing_secret_is_in_what_is_found(serve, visit, slug):
         """Answers with all that it was sent."""
         asked = server.read_request(connection).decode()
         words = json.dumps(asked)
-        body = f'{{"code": 401, "msg": {words}, "error": {{"Message": {words}}}}}'.encode()
+        told = f'"error": {{"Message": {words}}}, "error_description": {words}'
+        body = f'{{"code": 401, "msg": {words}, {told}}}'.encode()
         connection.sendall(response(body, status=401, headers={"x-fieldpine-trace": "canary"[:3]}))
 
     exchanges: list[Exchange] = []
@@ -806,13 +878,17 @@ def test_nothing_secret_is_in_what_is_found(serve, visit, slug):
 
 # ---- What a connection can do ------------------------------------------------------------------------------------
 
-CAN: dict[str, tuple[str, ...]] = {"cardinquiry": ("balance",), "paywizard": VERBS}
+CAN: dict[str, tuple[str, ...]] = {
+    "cardinquiry": ("balance",),
+    "paywizard": VERBS,
+    "secuconnect": ("balance", "activate", "top_up", "void"),
+}
 
 
 def test_every_provider_says_what_it_can_do():
     assert CAN.keys() == PROVIDERS.keys()
     for slug, verbs in CAN.items():
-        can, cannot = capabilities(slug, {})
+        can, cannot = capabilities(slug, SETTINGS[slug])
 
         assert can == verbs
         assert [verb for verb in VERBS if verb not in can] == [verb for verb, _ in cannot]

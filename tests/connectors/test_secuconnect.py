@@ -86,8 +86,8 @@ def connect_to(sandbox: Sandbox, exchanges: list[Exchange]) -> Iterator[Callable
             "base_url": f"{origin or sandbox.url}/secuconnect",
             "client_id": known["client_id"],
             "client_secret": known["client_secret"],
-            "contract": known["contract_id"],
-            "device": known["device_id"],
+            "contract_id": known["contract_id"],
+            "device_id": known["device_id"],
             "card_group": known["card_group"],
             **more,
         }
@@ -181,8 +181,8 @@ def test_without_a_card_group_no_card_is_made(connect_to: Callable[..., Secuconn
     [
         ("base_url", "https://connect.secucard.com/api/v2"),
         ("base_url", "https://connect.secucard.com/a?b"),
-        ("contract", "SDV_1"),
-        ("device", "sdv_1"),
+        ("contract_id", "SDV_1"),
+        ("device_id", "sdv_1"),
         ("card_group", "CRG_"),
         ("client_id", "a b"),
         ("auth_header", "Cookie"),

@@ -72,7 +72,7 @@ def test_connections_follow_a_sandbox_that_moved_to_another_port(loaded, setting
 
     call_command("demo", follow=True, stdout=(said := StringIO()))
 
-    assert said.getvalue() == "6 practice connections follow the sandbox to http://127.0.0.1:9.\n"
+    assert said.getvalue() == "9 practice connections follow the sandbox to http://127.0.0.1:9.\n"
     for each in Connection.objects.exclude(pk=own.pk):
         assert each.options["base_url"] == f"http://127.0.0.1:9/{each.provider}"
         assert connections.settings_for_a_call(each)
@@ -97,20 +97,23 @@ def test_loading_the_demo_again_leaves_a_connection_of_the_merchants_own_alone(l
 
 
 @pytest.mark.parametrize("slug", ["baeckerei-jung", "kauri-books"])
-def test_both_merchants_are_connected_to_both_sandboxes(loaded, slug):
+def test_both_merchants_are_connected_to_every_sandbox(loaded, slug):
     mine = Connection.objects.filter(merchant__slug=slug).order_by("name")
 
     assert [(each.name, each.environment, each.only_this_desk) for each in mine] == [
         ("CardInquiry", "sandbox", False),
         ("PayWizard", "sandbox", True),
+        ("secuconnect", "sandbox", False),
     ]
-    assert mine[1].options["currency"] == "USD"
+    assert [each.options["currency"] for each in mine] == [mine[0].merchant.currency, "USD", "EUR"]
 
 
-def test_the_scan_box_offers_both_connections(loaded, signed_in):
+def test_the_scan_box_offers_every_connection(loaded, signed_in):
     page = signed_in(Person.objects.get(email="alice@example.com")).get("/m/baeckerei-jung/").text
 
-    assert page.index("CardInquiry · sandbox") < page.index("PayWizard · sandbox")
+    names = ("CardInquiry", "PayWizard", "secuconnect")
+    places = [page.index(f"{name} · sandbox") for name in names]
+    assert places == sorted(places)
 
 
 @pytest.mark.parametrize("slug", ["baeckerei-jung", "kauri-books"])

@@ -22,7 +22,7 @@ BASICS = {
 @pytest.mark.parametrize(
     ("country", "currency", "time_zone", "language", "providers"),
     [
-        ("DE", "EUR", "Europe/Berlin", "de", ()),
+        ("DE", "EUR", "Europe/Berlin", "de", ("secuconnect",)),
         ("AT", "EUR", "Europe/Vienna", "de", ()),
         ("NZ", "NZD", "Pacific/Auckland", "en", ("CardInquiry",)),
         ("US", "USD", "America/New_York", "en", ("PayWizard",)),
@@ -189,6 +189,7 @@ def test_a_worker_connects_it_once(jung, sandbox, everything):
     assert sorted(Connection.objects.filter(merchant=jung).values_list("provider", "environment")) == [
         ("cardinquiry", "sandbox"),
         ("paywizard", "sandbox"),
+        ("secuconnect", "sandbox"),
     ]
 
 

@@ -25,7 +25,7 @@ _WORDS: dict[str, Any] = {
     **dict.fromkeys(["pgettext", "pgettext_lazy"], ((1, "c"), 2)),
     **dict.fromkeys(["npgettext", "npgettext_lazy"], ((1, "c"), 2, 3)),
     # Connectors know no Django: their sentences are message ids.
-    **dict.fromkeys(["Refused", "BadNumber", "AddressRefused", "Sentence"], None),
+    **dict.fromkeys(["Refused", "BadNumber", "AddressRefused", "Sentence", "Message"], None),
 }
 # Parts of allauth whose pages and mails people see.
 _SHOWN = ("account/", "mfa/", "usersessions/", "core/", "utils.py", "decorators.py")
