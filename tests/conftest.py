@@ -203,6 +203,29 @@ def signed_in() -> SignIn:
 
 # ---- One of everything, and everybody who may ask for it ------------------------------------------------------
 @pytest.fixture
+def administrator(arrange: Arrange) -> Any:
+    """Ada, who runs the installation, with a second factor."""
+    from allauth.mfa.models import Authenticator
+
+    from portal.merchants.models import Person
+
+    with arrange():
+        person = make_person("Ada")
+    Authenticator.objects.create(user=person, type=Authenticator.Type.TOTP, data={"secret": ""})
+    Person.objects.filter(pk=person.pk).update(is_staff=True)
+    return Person.objects.get(pk=person.pk)
+
+
+@pytest.fixture
+def ada(administrator: Any) -> Client:
+    """Her browser, the factor shown just now."""
+    browser = Client(HTTP_HOST="localhost")
+    browser.force_login(administrator)
+    typed_just_now(browser, administrator, with_factor=True)
+    return browser
+
+
+@pytest.fixture
 def jung_shop(arrange: Arrange, jung: Any) -> Any:
     """Jung with one of everything that an address can name; see tests/addresses.py."""
     return _one_of_everything(arrange, jung, "Olivia")

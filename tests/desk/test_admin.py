@@ -14,29 +14,9 @@ from portal.desk.administration.rows import SECRET_WORDS, hidden
 from portal.ledger.models import Card, Operation
 from portal.merchants.models import AuditEntry, Person
 from tests.addresses import SAMPLES, Shop
-from tests.conftest import make_person, typed_just_now
 from tests.test_rubbish import ODD, ODD_IN_A_QUERY
 
 KINDS = [pytest.param(kind, id=kind.model.__name__) for kind in site.kinds()]
-
-
-@pytest.fixture
-def administrator(arrange):
-    """Somebody who runs the installation, with a second factor."""
-    with arrange():
-        person = make_person("Ada")
-    Authenticator.objects.create(user=person, type=Authenticator.Type.TOTP, data={"secret": ""})
-    Person.objects.filter(pk=person.pk).update(is_staff=True)
-    return Person.objects.get(pk=person.pk)
-
-
-@pytest.fixture
-def ada(administrator) -> Client:
-    """Her browser, the factor shown just now."""
-    browser = Client(HTTP_HOST="localhost")
-    browser.force_login(administrator)
-    typed_just_now(browser, administrator, with_factor=True)
-    return browser
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import time
 from datetime import timedelta
 
 import pytest
-from allauth.mfa.models import Authenticator
 from django.core.exceptions import PermissionDenied
 from django.core.management import CommandError, call_command
 from django.test import Client
@@ -26,26 +25,8 @@ from portal.merchants.models import (
     Pin,
     pin_writer,
 )
-from tests.conftest import make_person, typed_just_now
 
 REASON = "Olivia Jung asked for it by phone."
-
-
-@pytest.fixture
-def administrator(arrange):
-    with arrange():
-        person = make_person("Ada")
-    Authenticator.objects.create(user=person, type=Authenticator.Type.TOTP, data={"secret": ""})
-    Person.objects.filter(pk=person.pk).update(is_staff=True)
-    return Person.objects.get(pk=person.pk)
-
-
-@pytest.fixture
-def ada(administrator) -> Client:
-    browser = Client(HTTP_HOST="localhost")
-    browser.force_login(administrator)
-    typed_just_now(browser, administrator, with_factor=True)
-    return browser
 
 
 def address(row, deed: str) -> str:

@@ -17,9 +17,7 @@ from portal.ledger.models import Card, Operation, OperationState, Pulse, operati
 from portal.mail.models import OutgoingMail
 from portal.merchants import pauses, tenancy
 from tests.addresses import CARD, Shop
-from tests.desk.test_admin import ada, administrator
 
-__all__ = ["ada", "administrator"]
 PAGE = "/on-call/"
 pytestmark = pytest.mark.django_db
 

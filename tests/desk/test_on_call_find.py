@@ -8,10 +8,8 @@ from portal.ledger.models import Operation
 from portal.merchants import audit, tenancy
 from portal.merchants.models import AuditEntry
 from tests.addresses import Shop
-from tests.desk.test_admin import ada, administrator
 from tests.desk.test_on_call import a_card, ago, changed
 
-__all__ = ["ada", "administrator"]
 FIND = "/on-call/find/"
 pytestmark = pytest.mark.django_db
 

@@ -4,7 +4,6 @@ import time
 import uuid
 
 import pytest
-from allauth.mfa.models import Authenticator
 from django.db import InternalError, connection
 from django.test import Client
 from django.urls import reverse
@@ -18,23 +17,6 @@ from tests.conftest import make_person, typed_just_now
 from tests.crawling import STAFF
 
 REASON = "Olivia called: the desk shows an old balance."
-
-
-@pytest.fixture
-def administrator(arrange):
-    with arrange():
-        person = make_person("Ada")
-    Authenticator.objects.create(user=person, type=Authenticator.Type.TOTP, data={"secret": ""})
-    Person.objects.filter(pk=person.pk).update(is_staff=True)
-    return Person.objects.get(pk=person.pk)
-
-
-@pytest.fixture
-def ada(administrator) -> Client:
-    browser = Client(HTTP_HOST="localhost")
-    browser.force_login(administrator)
-    typed_just_now(browser, administrator, with_factor=True)
-    return browser
 
 
 @pytest.fixture
