@@ -1,6 +1,8 @@
 """The administration: who gets in, what they see of every kind of row, and that nothing there writes."""
 
 import base64
+import html
+import re
 import uuid
 
 import pytest
@@ -9,10 +11,11 @@ from django.db import models
 from django.test import Client
 from django.urls import reverse
 
+from portal.desk.administration import rows
 from portal.desk.administration.pages import site
 from portal.desk.administration.rows import SECRET_WORDS, hidden
 from portal.ledger.models import Card, Operation
-from portal.merchants.models import AuditEntry, Person
+from portal.merchants.models import AuditEntry, Merchant, Person
 from tests.addresses import SAMPLES, Shop
 from tests.test_rubbish import ODD, ODD_IN_A_QUERY
 
@@ -176,8 +179,82 @@ def test_the_state_of_operations_is_narrowed_to_what_is_open(ada, shop):
 @pytest.mark.parametrize("kind", KINDS)
 def test_rubbish_in_a_query_never_breaks_a_list(kind, ada, shop):
     for text in [*ODD, *ODD_IN_A_QUERY]:
-        for name in ("q", "p", "o", "merchant", "state", "operation", "person", "e", "all", "_popup", "_to_field"):
+        for name in (
+            "q",
+            "p",
+            "o",
+            "merchant",
+            "state",
+            "operation",
+            "person",
+            "e",
+            "all",
+            "after",
+            "before",
+            "_popup",
+            "_to_field",
+        ):
             assert ada.get(list_of(kind), {name: text}).status_code in {200, 302, 400}, (name, text)
+
+
+# ---- Pages of a list ------------------------------------------------------------------------------------------
+@pytest.fixture
+def forty_merchants(jung, everything) -> list[str]:
+    """Beside Jung, in the order of the list; several of one name stand by their number."""
+    for n in range(39):
+        Merchant.objects.create(slug=f"shop-{n}", name=f"Shop {n // 3:02}", currency="EUR", time_zone="UTC")
+    return list(Merchant.objects.order_by("name", "pk").values_list("slug", flat=True))
+
+
+def slugs_on(page: str) -> list[str]:
+    return re.findall(r"<td data-label=\"In the address\">([a-z0-9-]+)</td>", page)
+
+
+def way(page: str, label: str) -> str:
+    found = re.search(rf'href="([^"]*)">{label}<', page)
+    return html.unescape(found[1]) if found else ""
+
+
+def walk(browser: Client, start: str, label: str) -> list[list[str]]:
+    """The pages from here on, in the order in which they are turned."""
+    pages, query = [], start
+    while True:
+        page = browser.get(list_of(site._registry[Merchant], query)).text
+        pages.append(slugs_on(page))
+        query = way(page, label)
+        if not query:
+            return pages
+
+
+def test_turning_pages_shows_every_row_once_in_one_order_both_ways(ada, forty_merchants, monkeypatch):
+    monkeypatch.setattr(rows, "PAGE", 7)
+
+    onwards = walk(ada, "", "Next page")
+    assert [slug for page in onwards for slug in page] == forty_merchants
+    assert [len(page) for page in onwards] == [7, 7, 7, 7, 7, 5]
+
+    last = Merchant.objects.get(slug=onwards[-1][0]).pk
+    back = walk(ada, f"?before={last}", "Back one page")
+    assert back[:5] == onwards[:-1][::-1]
+
+
+def test_a_row_that_came_meanwhile_moves_no_page_and_one_that_has_gone_is_no_error(ada, forty_merchants, monkeypatch):
+    monkeypatch.setattr(rows, "PAGE", 7)
+    first = ada.get(list_of(site._registry[Merchant]))
+    second = way(first.text, "Next page")
+    before = slugs_on(ada.get(list_of(site._registry[Merchant], second)).text)
+
+    Merchant.objects.create(slug="a-new-one", name="A new one", currency="EUR", time_zone="UTC")
+
+    assert slugs_on(ada.get(list_of(site._registry[Merchant], second)).text) == before
+    for gone in ("?after=999999", "?before=999999", "?after=-1", "?after=x", "?before=99999999999999999999"):
+        assert slugs_on(ada.get(list_of(site._registry[Merchant], gone)).text)[0] == "a-new-one"
+
+
+def test_narrowing_a_list_begins_at_its_beginning(ada, shop):
+    page = ada.get(list_of(site._registry[Operation], f"?after={shop.operation.pk}")).text
+
+    assert 'href="?state=checking"' in page
 
 
 # ---- Nothing writes -------------------------------------------------------------------------------------------

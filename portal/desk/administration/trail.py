@@ -9,9 +9,11 @@ from django.utils.translation import gettext_lazy as _
 
 from portal.desk import trail_words
 from portal.desk.administration.ledger import anywhere
-from portal.desk.administration.rows import MOST, OF_MERCHANT, Fact, OfMerchant, Rows, when
+from portal.desk.administration.rows import OF_MERCHANT, Fact, OfMerchant, Rows, when
 from portal.ledger.operation_words import name_of
 from portal.merchants.models import AuditEntry, Person
+
+MOST = 500  # lines that a search finds
 
 
 class OfPerson(SimpleListFilter):
