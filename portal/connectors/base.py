@@ -23,11 +23,13 @@ from portal.connectors.findings import Step, Words
 from portal.connectors.requests import (
     ActivateRequest,
     BalanceRequest,
+    BasketLine,
     ClientContext,
     CustomerDetails,
     FindRequest,
     PayRequest,
     PointsRequest,
+    SaleRequest,
     TipRequest,
     TopUpRequest,
     VoidRequest,
@@ -44,6 +46,7 @@ __all__ = [
     "BadNumber",
     "Balance",
     "BalanceRequest",
+    "BasketLine",
     "CardStatus",
     "ClientContext",
     "Connector",
@@ -61,6 +64,7 @@ __all__ = [
     "Reason",
     "Receipt",
     "ReceiptLine",
+    "SaleRequest",
     "Settings",
     "SettingsError",
     "Settles",
@@ -122,6 +126,9 @@ class Connector:
     # Whether what clean_number returns is always the whole number, so that a card can be remembered by it.
     whole_numbers: ClassVar[bool] = False
     extras: ClassVar[Mapping[str, type[Extra]]] = MappingProxyType({})
+    # GTINs that stand for no goods at this provider but for an order to it, such as a load: no line of a basket may
+    # have one.
+    reserved_eans: ClassVar[frozenset[str]] = frozenset()
     CONNECT_SECONDS: ClassVar[float] = 3.0
     TOTAL_SECONDS: ClassVar[float] = 10.0
 
@@ -184,12 +191,16 @@ class Connector:
         """Puts money on a card. Raises any Failure."""
         raise Unsupported(reason=Reason.UNSUPPORTED)
 
+    def sale(self, request: SaleRequest) -> Receipt:
+        """Sells a basket with a card, which may earn by it and be loaded with it. Raises any Failure."""
+        raise Unsupported(reason=Reason.UNSUPPORTED)
+
     def pay(self, request: PayRequest) -> Receipt:
         """Takes money from a card. Raises any Failure."""
         raise Unsupported(reason=Reason.UNSUPPORTED)
 
     def void(self, request: VoidRequest) -> Receipt:
-        """Undoes a payment or a top-up. Raises any Failure."""
+        """Undoes a payment, a top-up or a sale. Raises any Failure."""
         raise Unsupported(reason=Reason.UNSUPPORTED)
 
     def tip(self, request: TipRequest) -> Receipt:
@@ -224,7 +235,7 @@ class Connector:
         raise Unsupported(reason=Reason.UNSUPPORTED)
 
 
-VERBS = ("balance", "activate", "top_up", "pay", "void", "tip", "issue_points", "redeem_points")
+VERBS = ("balance", "activate", "top_up", "sale", "pay", "void", "tip", "issue_points", "redeem_points")
 """Every verb any provider may have; each is a method of Connector that raises Unsupported."""
 
 MOVES_VALUE = frozenset(VERBS) - {"balance"}

@@ -12,6 +12,11 @@ from dataclasses import dataclass, field
 from portal.connectors.fields import Extra
 from portal.money import HARD_CAP, Money, MoneyError, Points
 
+MOST_LINES = 100
+"""The longest basket: what a person types in at a till, with room."""
+MOST_PIECES = 9_999
+HIGHEST_VAT = 99
+
 
 @dataclass(frozen=True)
 class ClientContext:
@@ -88,6 +93,58 @@ class TopUpRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BasketLine:
+    """So many pieces of one article. `price` is that of one, gross, and `vat` the rate in it, in percent.
+
+    `article` is the shop's own number for it, `ean` its GTIN of 8, 12, 13 or 14 digits; each is "" where there is none.
+    """
+
+    text: str
+    quantity: int
+    price: Money
+    vat: int
+    article: str = ""
+    ean: str = ""
+
+    def __post_init__(self) -> None:
+        _money_to_move(self.price)
+        if not 0 < self.quantity <= MOST_PIECES or not 0 <= self.vat <= HIGHEST_VAT or not self.text:
+            raise MoneyError("A line has a text, at least one piece, and a rate in percent.")
+
+    @property
+    def total(self) -> Money:
+        """What all its pieces cost."""
+        return Money(self.price.minor * self.quantity, self.price.currency)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SaleRequest:
+    """Sell what is in a basket to whoever holds a card: what of it earns is the provider's rule, never ours.
+
+    `load` is put onto the card in the same sale, None for nothing; it is no line of the basket. `amount` is what is to
+    be paid for all of it, and must be the sum.
+    """
+
+    number: str = field(repr=False)
+    lines: tuple[BasketLine, ...]
+    load: Money | None = None
+    amount: Money
+    reference: str
+    customer: CustomerDetails | None = field(default=None, repr=False)
+    extra: Extra | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        _money_to_move(self.amount)
+        if self.load is not None:
+            _money_to_move(self.load)
+        if not 0 < len(self.lines) <= MOST_LINES:
+            raise MoneyError("A basket has at least one line, and not more than a till can show.")
+        total = sum((line.total for line in self.lines), self.load or Money(0, self.amount.currency))
+        if total != self.amount:
+            raise MoneyError("The sum is not that of the basket.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class PayRequest:
     """Take `amount` from a card: all of it or nothing."""
 
@@ -102,7 +159,7 @@ class PayRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class VoidRequest:
-    """Undo a whole payment or top-up of `amount`.
+    """Undo a whole payment, top-up or sale of `amount`.
 
     `original` is the provider's reference from its Receipt, not ours; `number` is the card it was on, "" where
     it was on none.

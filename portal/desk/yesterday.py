@@ -1,13 +1,15 @@
 """The merchant's yesterday in one line per connection, read from the operations asked on that day.
 
 A day begins and ends at the merchant's midnight. What moved is told from the card's side, as the providers keep it:
-a void of a payment puts money back onto the card.
+a void of a payment puts money back onto the card, and of a sale only what it loaded is known to be on it.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date as Date
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, Sum
@@ -18,7 +20,7 @@ from portal.merchants.models import Merchant
 from portal.money import Money
 
 ONTO, FROM = "onto", "from"
-_WAYS = {"top_up": ONTO, "issue_points": ONTO, "pay": FROM, "tip": FROM, "redeem_points": FROM}
+_WAYS = {"top_up": ONTO, "sale": ONTO, "issue_points": ONTO, "pay": FROM, "tip": FROM, "redeem_points": FROM}
 _BACK = {ONTO: FROM, FROM: ONTO}
 _CONNECTION = ("connection__environment", "connection__name", "connection__key")
 _OPEN = (OperationState.WAITING, *IN_FLIGHT)
@@ -58,7 +60,13 @@ def lines(merchant: Merchant, day: Date) -> list[Line]:
     grouped = (
         Operation.objects.filter(merchant=merchant, asked_at__gte=since, asked_at__lt=until)
         .values(*_CONNECTION, "verb", "original__verb", "currency", "state")
-        .annotate(count=Count("pk"), minor=Sum("amount_minor"), moved=Sum("points"))
+        .annotate(
+            count=Count("pk"),
+            minor=Sum("amount_minor"),
+            loaded=Sum("load_minor"),
+            undone=Sum("original__load_minor"),
+            moved=Sum("points"),
+        )
         .order_by()
     )
     found: dict[tuple[str, str, UUID], _Sums] = {}
@@ -66,7 +74,7 @@ def lines(merchant: Merchant, day: Date) -> list[Line]:
         sums = found.setdefault(tuple(row[name] for name in _CONNECTION), _Sums())
         sums.states[row["state"]] += row["count"]
         if row["state"] == OperationState.DONE and (way := _way(row["verb"], row["original__verb"])):
-            sums.money[way, row["currency"]] += int(row["minor"] or 0)
+            sums.money[way, row["currency"]] += _minor(row)
             sums.points[way] += int(row["moved"] or 0)
     return [_line(*connection, sums) for connection, sums in sorted(found.items(), key=lambda each: each[0])]
 
@@ -76,6 +84,13 @@ def _way(verb: str, original: str | None) -> str:
     if verb == "void":
         return _BACK.get(_WAYS.get(original or "", ""), "")
     return _WAYS.get(verb, "")
+
+
+def _minor(row: Mapping[str, Any]) -> int:
+    """What the group moved on cards. The rest of a sale is goods, and what it earned stands at the provider."""
+    if row["verb"] == "sale":
+        return int(row["loaded"] or 0)
+    return int((row["undone"] if row["original__verb"] == "sale" else row["minor"]) or 0)
 
 
 def _line(environment: str, name: str, key: UUID, sums: _Sums) -> Line:

@@ -24,6 +24,7 @@ SHAPES: dict[str, str] = {
 
 _WANTS: dict[str, Promise] = {
     "top_up": _("%(name)s wants to add %(amount)s to %(card)s."),
+    "sale": _("%(name)s wants to sell for %(amount)s with %(card)s."),
     "pay": _("%(name)s wants to take %(amount)s from %(card)s."),
     "void": _("%(name)s wants to void %(original)s on %(card)s."),
     "tip": _("%(name)s wants to take a tip of %(amount)s from %(card)s."),
@@ -32,6 +33,7 @@ _WANTS: dict[str, Promise] = {
 }
 _LET: dict[str, Promise] = {
     "top_up": _("Let %(name)s add %(amount)s to %(card)s at %(connection)s."),
+    "sale": _("Let %(name)s sell for %(amount)s with %(card)s at %(connection)s."),
     "pay": _("Let %(name)s take %(amount)s from %(card)s at %(connection)s."),
     "void": _("Let %(name)s void %(original)s on %(card)s at %(connection)s."),
     "tip": _("Let %(name)s take a tip of %(amount)s from %(card)s at %(connection)s."),
@@ -40,6 +42,7 @@ _LET: dict[str, Promise] = {
 }
 _DO_NOT_LET: dict[str, Promise] = {
     "top_up": _("Do not let %(name)s add %(amount)s to %(card)s at %(connection)s."),
+    "sale": _("Do not let %(name)s sell for %(amount)s with %(card)s at %(connection)s."),
     "pay": _("Do not let %(name)s take %(amount)s from %(card)s at %(connection)s."),
     "void": _("Do not let %(name)s void %(original)s on %(card)s at %(connection)s."),
     "tip": _("Do not let %(name)s take a tip of %(amount)s from %(card)s at %(connection)s."),
@@ -165,6 +168,8 @@ def _as_operation(approval: Approval) -> Operation:
         amount_minor=approval.amount_minor,
         currency=approval.currency,
         points=approval.points,
+        basket=approval.basket,
+        load_minor=approval.load_minor,
         asked_by=approval.asked_by,
         asked_at=approval.asked_at,
     )

@@ -190,7 +190,7 @@ def what_may_be_decided(member: Member, rows: Iterable[Approval]) -> set[int]:
         return set()
     limit_of = cache(lambda verb: limits.of(member.merchant, member.role, verb))
     others = [row for row in rows if row.asked_by_id != member.person_id]
-    return {row.pk for row in others if limits.covers(limit_of(row.verb), row, member.merchant)}
+    return {row.pk for row in others if limits.exceeded(row, member.merchant, limit_of) is None}
 
 
 def approvers(merchant: Merchant, approval: Approval) -> list[Member]:

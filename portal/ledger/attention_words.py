@@ -26,34 +26,40 @@ from portal.money import Money
 NAMES: dict[str, Promise] = {
     "activate": _("Activation"),
     "top_up": _("Top-up"),
+    "sale": _("Sale"),
     "pay": _("Payment"),
     "tip": _("Tip"),
     "issue_points": _("Points given"),
     "redeem_points": _("Points redeemed"),
     "void_pay": _("Void of a payment"),
     "void_top_up": _("Void of a top-up"),
+    "void_sale": _("Void of a sale"),
 }
 
 TITLES: dict[str, Promise] = {
     "activate": _("Activation of •••• %(card)s"),
     "top_up": _("Top-up of %(amount)s"),
+    "sale": _("Sale of %(amount)s"),
     "pay": _("Payment of %(amount)s"),
     "tip": _("Tip of %(amount)s"),
     "issue_points": _("%(amount)s to give"),
     "redeem_points": _("%(amount)s to redeem"),
     "void_pay": _("Void of a payment of %(amount)s"),
     "void_top_up": _("Void of a top-up of %(amount)s"),
+    "void_sale": _("Void of a sale of %(amount)s"),
 }
 
 MAYBE: dict[str, Promise] = {
     "activate": _("The card may or may not be active now."),
     "top_up": _("The money may or may not have been added."),
+    "sale": _("The sale may or may not have been booked on the card."),
     "pay": _("The money may or may not have been taken."),
     "tip": _("The tip may or may not have been taken."),
     "issue_points": _("The points may or may not have been given."),
     "redeem_points": _("The points may or may not have been taken."),
     "void_pay": _("The money may or may not have been given back."),
     "void_top_up": _("The money may or may not have been taken back."),
+    "void_sale": _("The sale may or may not have been taken back."),
 }
 
 FACTS: dict[tuple[str, str], Promise] = {
@@ -61,6 +67,8 @@ FACTS: dict[tuple[str, str], Promise] = {
     ("activate", DID_NOT): _("•••• %(card)s was not activated."),
     ("top_up", HAPPENED): _("%(amount)s was added to •••• %(card)s."),
     ("top_up", DID_NOT): _("%(amount)s was not added to •••• %(card)s."),
+    ("sale", HAPPENED): _("A sale of %(amount)s was booked on •••• %(card)s."),
+    ("sale", DID_NOT): _("The sale of %(amount)s was not booked on •••• %(card)s."),
     ("pay", HAPPENED): _("%(amount)s was taken from •••• %(card)s."),
     ("pay", DID_NOT): _("%(amount)s was not taken from •••• %(card)s."),
     ("tip", HAPPENED): _("A tip of %(amount)s was taken from •••• %(card)s."),
@@ -73,6 +81,8 @@ FACTS: dict[tuple[str, str], Promise] = {
     ("void_pay", DID_NOT): _("%(amount)s was not given back to •••• %(card)s."),
     ("void_top_up", HAPPENED): _("%(amount)s was taken back from •••• %(card)s."),
     ("void_top_up", DID_NOT): _("%(amount)s was not taken back from •••• %(card)s."),
+    ("void_sale", HAPPENED): _("A sale of %(amount)s was taken back on •••• %(card)s."),
+    ("void_sale", DID_NOT): _("The sale of %(amount)s was not taken back on •••• %(card)s."),
 }
 
 # The second beat. Whole sentences: in other languages the verb stands elsewhere.
@@ -81,6 +91,8 @@ RECORDS: dict[tuple[str, str], Promise] = {
     ("activate", DID_NOT): _("Record that •••• %(card)s was not activated."),
     ("top_up", HAPPENED): _("Record that %(amount)s was added to •••• %(card)s."),
     ("top_up", DID_NOT): _("Record that %(amount)s was not added to •••• %(card)s."),
+    ("sale", HAPPENED): _("Record that a sale of %(amount)s was booked on •••• %(card)s."),
+    ("sale", DID_NOT): _("Record that the sale of %(amount)s was not booked on •••• %(card)s."),
     ("pay", HAPPENED): _("Record that %(amount)s was taken from •••• %(card)s."),
     ("pay", DID_NOT): _("Record that %(amount)s was not taken from •••• %(card)s."),
     ("tip", HAPPENED): _("Record that a tip of %(amount)s was taken from •••• %(card)s."),
@@ -93,6 +105,8 @@ RECORDS: dict[tuple[str, str], Promise] = {
     ("void_pay", DID_NOT): _("Record that %(amount)s was not given back to •••• %(card)s."),
     ("void_top_up", HAPPENED): _("Record that %(amount)s was taken back from •••• %(card)s."),
     ("void_top_up", DID_NOT): _("Record that %(amount)s was not taken back from •••• %(card)s."),
+    ("void_sale", HAPPENED): _("Record that a sale of %(amount)s was taken back on •••• %(card)s."),
+    ("void_sale", DID_NOT): _("Record that the sale of %(amount)s was not taken back on •••• %(card)s."),
 }
 
 VERDICTS: dict[str, Promise] = {HAPPENED: _("It happened"), DID_NOT: _("It did not")}
@@ -265,6 +279,8 @@ def suggestion(row: Operation) -> str:
     """What the two readings suggest, in plain words and without deciding."""
     wanted = _wanted(row)
     if wanted is None:
+        if _kind(row) in ("sale", "void_sale"):
+            return gettext("A balance cannot tell: what a sale earns is the card company's to say.")
         return gettext("A balance cannot tell whether a card was activated.")
     if row.before_at is None:
         return gettext("The card was not read before, so there is nothing to compare.")

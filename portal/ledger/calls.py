@@ -26,12 +26,13 @@ from portal.connectors.base import (
     Reading,
     Reason,
     Receipt,
+    SaleRequest,
     Settles,
     TipRequest,
     TopUpRequest,
     VoidRequest,
 )
-from portal.ledger import cards, clock
+from portal.ledger import baskets, cards, clock
 from portal.ledger.models import Exchange, Operation
 from portal.merchants import connections, vault
 from portal.merchants.outward import give_back_database as give_back_database  # asked for by this module's name
@@ -132,6 +133,9 @@ class Caller:
         amount = Money(operation.amount_minor or 0, operation.currency)
         if operation.verb == "top_up":
             return TopUpRequest(amount=amount, activate=operation.also_activate, customer=self._customer(), **common)
+        if operation.verb == "sale":
+            basket = baskets.read(operation.basket, load=operation.load_minor, currency=operation.currency)
+            return SaleRequest(lines=basket.lines, load=basket.load, amount=amount, customer=self._customer(), **common)
         if operation.verb == "pay":
             return PayRequest(amount=amount, **common)
         assert operation.original is not None

@@ -21,6 +21,7 @@ from portal.money import HARD_CAP, Money, minor_digits
 KINDS: dict[str, Promise] = {
     "pay": _("Taking payments"),
     "top_up": _("Adding money"),
+    "sale": _("Selling with a card"),
     "void": _("Voiding"),
     "tip": _("Taking tips"),
     "issue_points": _("Giving points"),

@@ -6,7 +6,7 @@ and a new connection is never without a limit because nobody thought of its curr
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from django.db import transaction
 from django.http import HttpRequest
@@ -19,7 +19,7 @@ from portal.money import Money, minor_digits
 
 POINTS = ("issue_points", "redeem_points")
 # The kinds of operation that have an amount, in the order people read them.
-VERBS = ("pay", "top_up", "void", "tip", *POINTS)
+VERBS = ("pay", "top_up", "sale", "void", "tip", *POINTS)
 
 Table = Mapping[tuple[str, str], int]
 """What stands: the most, by role and verb."""
@@ -32,12 +32,22 @@ class ChangedMeanwhile(Exception):
 # ---- What holds -------------------------------------------------------------------------------------------------
 def may_alone(merchant: Merchant, role: str, row: Operation | Approval) -> bool:
     """Whether this role may have `row` done without anybody else's word. Asks the database, each time."""
-    return covers(of(merchant, role, row.verb), row, merchant)
+    return exceeded(row, merchant, lambda verb: of(merchant, role, verb)) is None
 
 
-def covers(limit: int | None, row: Operation | Approval, merchant: Merchant) -> bool:
-    """Whether `row` lies within a limit as `of` returns it."""
-    return limit is None or _beyond(row, limit, merchant) <= 0
+def exceeded(row: Operation | Approval, merchant: Merchant, limit_of: Callable[[str], int | None]) -> int | None:
+    """The limit that `row` lies above, None where it lies within all of them. `limit_of` says one as `of` returns it.
+
+    What a sale loads onto the card has to keep within the limit of adding money, too: otherwise a sale would be the way
+    around it.
+    """
+    limit = limit_of(row.verb)
+    if limit is not None and _beyond(row, limit, merchant) > 0:
+        return limit
+    most = limit_of("top_up") if row.load_minor else None
+    if most is not None and (row.load_minor or 0) * _parts(merchant.currency) > most * _parts(row.currency):
+        return most
+    return None
 
 
 def of(merchant: Merchant, role: str, verb: str) -> int | None:

@@ -28,7 +28,7 @@ OPERATIONS = (
     *("asked_at_utc", "asked_at_local", "ended_at_utc", "ended_at_local", "time_zone"),
     *("reference", "verb", "state", "amount", "currency", "points", "card_last_four"),
     *("provider", "connection", "environment", "store", "till", "asked_by"),
-    *("settled_by", "reason", "provider_reference", "provider_trace", "refers_to"),
+    *("settled_by", "reason", "provider_reference", "provider_trace", "refers_to", "loaded"),
 )
 CARDS = (
     *("first_seen_at_utc", "first_seen_at_local", "read_at_utc", "read_at_local", "time_zone"),
@@ -42,7 +42,7 @@ def operations(wanted: Wanted[Operation], around: Around) -> Iterator[str]:
     zone, connections = around.merchant.time_zone, {each.pk: each for each in around.connections}
     tills = {each.pk: (each.store.name, each.name) for each in around.tills}
     people = {each.pk: each.name for each in around.people}
-    rows = wanted.rows.select_related("card", "original").defer("sealed_input", "extra", "receipt_lines")
+    rows = wanted.rows.select_related("card", "original").defer("sealed_input", "extra", "receipt_lines", "basket")
 
     def cells(row: Operation) -> list[str]:
         return [
@@ -57,6 +57,7 @@ def operations(wanted: Wanted[Operation], around: Around) -> Iterator[str]:
             people.get(row.asked_by_id or 0, ""),
             *(row.settled_by, row.reason, row.provider_reference, row.trace),
             row.original.reference if row.original else "",
+            _money(row.load_minor, row.currency)[0],
         ]
 
     return _written(around.merchant, OPERATIONS, replace(wanted, rows=rows), cells)

@@ -9,10 +9,12 @@ from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import F, Q, Value
-from django.db.models.functions import Now
+from django.db.models.functions import Cast, Length, Now
+from django.db.models.lookups import LessThanOrEqual
 from django.utils.translation import gettext_lazy as _
 
 from portal.customers.models import Customer
+from portal.ledger.baskets import KEPT_AT_MOST
 from portal.merchants.models import Connection, Merchant, Person, Till
 from portal.merchants.writers import Writer, WrittenRows
 
@@ -203,6 +205,23 @@ OVER = (OperationState.DONE, OperationState.REFUSED, OperationState.FAILED)
 IN_FLIGHT = (OperationState.RUNNING, OperationState.CHECKING, OperationState.NEEDS_PERSON)
 
 
+def _basket_of_a_sale(name: str) -> models.CheckConstraint:
+    """A sale has a basket, and loads less than it sells for; nothing else has either."""
+    load = Q(load_minor=None) | Q(load_minor__gt=0, load_minor__lt=F("amount_minor"))
+    return models.CheckConstraint(
+        condition=(Q(verb="sale", basket__isnull=False) & load)
+        | (~Q(verb="sale") & Q(basket__isnull=True, load_minor=None)),
+        name=f"{name}_basket_of_a_sale",
+    )
+
+
+def _basket_is_short(name: str) -> models.CheckConstraint:
+    written = Length(Cast("basket", models.TextField()))
+    return models.CheckConstraint(
+        condition=Q(basket__isnull=True) | Q(LessThanOrEqual(written, KEPT_AT_MOST)), name=f"{name}_basket_is_short"
+    )
+
+
 class OperationRows(WrittenRows["Operation"]):
     """Operations."""
 
@@ -233,6 +252,10 @@ class Operation(models.Model):
     currency = models.CharField(max_length=3, blank=True)
     points = models.BigIntegerField(null=True)
     also_activate = models.BooleanField(default=False, help_text="A top-up that was told to activate the card, too.")
+    basket = models.JSONField(
+        null=True, help_text="What a sale sells, see baskets.py. Its sum and load are the amount."
+    )
+    load_minor = models.BigIntegerField(null=True, help_text="What of a sale's amount is loaded onto the card.")
     extra = models.JSONField(default=dict, help_text="What only this provider asks for; nothing secret.")
     sealed_input = models.BinaryField(null=True)
     fingerprint = models.BinaryField(
@@ -311,6 +334,8 @@ class Operation(models.Model):
             models.CheckConstraint(
                 condition=Q(points=None) | Q(points__gt=0, points__lte=10**9), name="operation_points_positive"
             ),
+            _basket_of_a_sale("operation"),
+            _basket_is_short("operation"),
             models.CheckConstraint(
                 condition=(Q(state="running") & Q(lease_until__isnull=False))
                 | (~Q(state="running") & Q(lease_until=None)),
@@ -551,6 +576,8 @@ class Approval(models.Model):
     currency = models.CharField(max_length=3, blank=True)
     points = models.BigIntegerField(null=True)
     also_activate = models.BooleanField(default=False)
+    basket = models.JSONField(null=True)
+    load_minor = models.BigIntegerField(null=True)
     extra = models.JSONField(default=dict)
     sealed_input = models.BinaryField(null=True)
     fingerprint = models.BinaryField(help_text="Keyed hash of all that was asked, as the operation's.")
@@ -571,6 +598,8 @@ class Approval(models.Model):
             models.UniqueConstraint(fields=["merchant", "id"], name="approval_of_merchant"),
             models.UniqueConstraint(fields=["merchant", "key"], name="approval_key_once"),
             models.CheckConstraint(condition=Q(state__in=ApprovalState.values), name="approval_state_known"),
+            _basket_of_a_sale("approval"),
+            _basket_is_short("approval"),
             models.CheckConstraint(
                 condition=Q(state__in=("approved", "refused"), decided_by__isnull=False)
                 | (~Q(state__in=("approved", "refused")) & Q(decided_by=None)),

@@ -4,20 +4,21 @@ The five outcome words are the same everywhere; who did it and what is next stan
 kept together, so that they can be translated.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.utils import timezone
 from django.utils.functional import Promise
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from portal import formats
 from portal.connectors.base import Reason
-from portal.ledger import words
+from portal.ledger import basket_words, words
+from portal.ledger.baskets import Basket
 from portal.ledger.models import OVER, Card, Exchange, Operation, OperationState
 from portal.ledger.operations import DECIDED_NOT, SEALED_ELSEWHERE, UNSENT_PAUSES, WITHDRAWN, WORKER_LOST
 from portal.merchants.models import Connection, Person
@@ -34,6 +35,11 @@ def amount(operation: Operation) -> str:
     if operation.amount_minor is not None:
         return formats.money(Money(operation.amount_minor, operation.currency))
     return formats.points(operation.points) if operation.points is not None else ""
+
+
+def loaded(operation: Operation) -> str:
+    """What a sale loads onto the card beside its goods, "" where nothing."""
+    return formats.money(Money(operation.load_minor, operation.currency)) if operation.load_minor else ""
 
 
 def card_name(last_four: str) -> str:
@@ -67,6 +73,7 @@ def outcome(operation: Operation) -> tuple[str, str]:
 _THING: dict[str, Promise] = {
     "activate": _("Activation"),
     "top_up": _("Top-up of %(amount)s"),
+    "sale": _("Sale of %(amount)s"),
     "pay": _("Payment of %(amount)s"),
     "void": _("Void of %(amount)s"),
     "tip": _("Tip of %(amount)s"),
@@ -76,6 +83,7 @@ _THING: dict[str, Promise] = {
 _A_THING: dict[str, Promise] = {
     "activate": _("an activation"),
     "top_up": _("a top-up of %(amount)s"),
+    "sale": _("a sale of %(amount)s"),
     "pay": _("a payment of %(amount)s"),
     "void": _("a void of %(amount)s"),
     "tip": _("a tip of %(amount)s"),
@@ -97,6 +105,7 @@ def a_thing(operation: Operation) -> str:
 TITLES: dict[str, Promise] = {
     "activate": _("Activation"),
     "top_up": _("Top-up"),
+    "sale": _("Sale"),
     "pay": _("Payment"),
     "void": _("Void"),
     "tip": _("Tip"),
@@ -114,6 +123,7 @@ def title(operation: Operation) -> str:
 _YOU: dict[str, Promise] = {
     "activate": _("You activated the card"),
     "top_up": _("You added %(amount)s"),
+    "sale": _("You sold for %(amount)s"),
     "pay": _("You took %(amount)s"),
     "void": _("You voided %(original)s"),
     "tip": _("You took a tip of %(amount)s"),
@@ -123,6 +133,7 @@ _YOU: dict[str, Promise] = {
 _SOMEBODY: dict[str, Promise] = {
     "activate": _("%(name)s activated the card"),
     "top_up": _("%(name)s added %(amount)s"),
+    "sale": _("%(name)s sold for %(amount)s"),
     "pay": _("%(name)s took %(amount)s"),
     "void": _("%(name)s voided %(original)s"),
     "tip": _("%(name)s took a tip of %(amount)s"),
@@ -154,15 +165,20 @@ def movement(operation: Operation) -> str:
     """+ $20.00 or − $5.40, where it did move the card; else a dash."""
     verb = operation.original.verb if operation.verb == "void" and operation.original else operation.verb
     sign = _SIGN.get(verb, 0) * (-1 if operation.verb == "void" else 1)
+    moved = amount(operation)
+    if verb == "sale":  # what it earned is the provider's to say; what it loaded is ours
+        sold = operation.original if operation.verb == "void" and operation.original else operation
+        sign, moved = (-1 if operation.verb == "void" else 1) if sold.load_minor else 0, loaded(sold)
     if operation.state != OperationState.DONE or sign == 0:
         return "–"
-    return f"{'+' if sign > 0 else '−'} {amount(operation)}"
+    return f"{'+' if sign > 0 else '−'} {moved}"
 
 
 # ---- The sentence to confirm, and its button ----------------------------------------------------------------------
 _CONFIRM: dict[str, Promise] = {
     "activate": _("Activate card {card} at {connection}."),
     "top_up": _("Add {amount} to card {card} at {connection}."),
+    "sale": _("Sell {goods} for {price} with card {card} at {connection}."),
     "pay": _("Take {amount} from card {card} at {connection}."),
     "tip": _("Take a tip of {amount} from card {card} at {connection}, beside {original}."),
     "issue_points": _("Give {amount} to card {card} at {connection}."),
@@ -171,10 +187,15 @@ _CONFIRM: dict[str, Promise] = {
 _CONFIRM_VOID: dict[str, Promise] = {
     "pay": _("Undo {original} on card {card} at {connection}. {amount} goes back onto the card."),
     "top_up": _("Undo {original} on card {card} at {connection}. {amount} is taken off the card again."),
+    "sale": _(
+        "Undo {original} on card {card} at {connection}, all {amount} of it. What the card earned by it, and what was"
+        " loaded with it, is taken off the card again."
+    ),
 }
 _BUTTON: dict[str, Promise] = {
     "activate": _("Activate the card"),
     "top_up": _("Add %(amount)s"),
+    "sale": _("Sell for %(amount)s"),
     "pay": _("Take %(amount)s"),
     "tip": _("Take a tip of %(amount)s"),
     "issue_points": _("Give %(amount)s"),
@@ -183,22 +204,53 @@ _BUTTON: dict[str, Promise] = {
 _BUTTON_VOID: dict[str, Promise] = {
     "pay": _("Void the payment of %(amount)s"),
     "top_up": _("Void the top-up of %(amount)s"),
+    "sale": _("Void the sale of %(amount)s"),
 }
 
 
-def question(verb: str, *, card: Card, amount: str, original: Operation | None, also_activate: bool) -> SafeString:
+def question(
+    verb: str, *, card: Card, amount: str, original: Operation | None, also_activate: bool, basket: Basket | None = None
+) -> SafeString:
     """Take $12.50 from card •••• 8500 at PayWizard."""
+    at = {
+        "card": format_html('<span class="together">{}</span>', card_name(card.last_four)),
+        "connection": card.connection.name,
+    }
+    if basket is not None:
+        return _sale(basket, at)
     sentence = (_CONFIRM_VOID[original.verb] if original else "") if verb == "void" else _CONFIRM[verb]
     asked = format_html(
         str(sentence),
         amount=format_html("<strong>{}</strong>", amount),
-        card=format_html('<span class="together">{}</span>', card_name(card.last_four)),
-        connection=card.connection.name,
+        **at,
         original=the_thing(original) if original else "",
     )
     if not also_activate:
         return asked
     return format_html("{} <strong>{}</strong>", asked, gettext("The card is activated, too."))
+
+
+def _sale(basket: Basket, at: Mapping[str, str]) -> SafeString:
+    """Sell Dining service for €59.00 with card •••• 4352 at secuconnect. €20.00 is put onto the card. …"""
+    told = [
+        format_html(
+            str(_CONFIRM["sale"]),
+            goods=basket_words.goods(basket),
+            price=format_html("<strong>{}</strong>", basket_words.goods_price(basket)),
+            **at,
+        )
+    ]
+    if basket.load is not None:
+        load = format_html("<strong>{}</strong>", formats.money(basket.load))
+        told.append(format_html(gettext("{amount} is put onto the card."), amount=load))
+    told.append(
+        format_html(
+            gettext("To be paid: {amount}. What the card earns by it is for {connection} to say."),
+            amount=format_html("<strong>{}</strong>", formats.money(basket.total)),
+            connection=at["connection"],
+        )
+    )
+    return format_html_join(" ", "{}", ((each,) for each in told))
 
 
 def button(verb: str, *, amount: str, original: Operation | None) -> str:
@@ -237,7 +289,11 @@ CANNOT_ASK: dict[str, Promise] = {
     "amount_out_of_range": _("This amount is too small or too large. Nothing was sent."),
     "other_currency": _("These cards are in another currency. Nothing was sent."),
     "no_original_wanted": _("This does not refer to another operation. Reload the page. Nothing was sent."),
-    "original_wanted": _("Choose what it is for: a payment or top-up on this card. Nothing was sent."),
+    "basket_wanted": _("Add what is sold. Nothing was sent."),
+    "basket_differs": _("The sum is not that of the basket. Reload the page. Nothing was sent."),
+    "wrong_line": _("A line of the basket cannot be sold so. Reload the page. Nothing was sent."),
+    "reserved_article": _("A line has the number that stands for a load. Nothing was sent."),
+    "original_wanted": _("Choose what it is for: a payment, top-up or sale on this card. Nothing was sent."),
     "original_not_done": _("What it refers to is not done, so there is nothing to undo. Nothing was sent."),
     "voided_already": _("This has been voided already. Nothing was sent."),
     "only_the_whole": _("Only the whole amount can be voided. Nothing was sent."),
@@ -271,6 +327,7 @@ def lock(operation: Operation) -> str:
 _TOLD: dict[str, Promise] = {
     "activate": _("Activated %(card)s."),
     "top_up": _("Added %(amount)s to %(card)s."),
+    "sale": _("Sold for %(amount)s with %(card)s."),
     "pay": _("Took %(amount)s from %(card)s."),
     "void": _("Voided %(original)s on %(card)s."),
     "tip": _("Took a tip of %(amount)s from %(card)s."),
@@ -280,6 +337,7 @@ _TOLD: dict[str, Promise] = {
 _PLANNED: dict[str, Promise] = {
     "activate": _("Activate %(card)s."),
     "top_up": _("Add %(amount)s to %(card)s."),
+    "sale": _("Sell for %(amount)s with %(card)s."),
     "pay": _("Take %(amount)s from %(card)s."),
     "void": _("Void %(original)s on %(card)s."),
     "tip": _("Take a tip of %(amount)s from %(card)s."),

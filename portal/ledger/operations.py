@@ -28,7 +28,8 @@ from django.http import HttpRequest
 
 from portal.connectors import PROVIDERS
 from portal.connectors.base import Declined, Failure, Misconfigured, Reading, Reason, Receipt, Unclear, Unreachable
-from portal.ledger import calls, cards, clock, limits, wake
+from portal.ledger import baskets, calls, cards, clock, limits, wake
+from portal.ledger.baskets import Basket, WrongBasket
 from portal.ledger.calls import Caller, Levels
 from portal.ledger.models import Approval, Card, Exchange, Operation, OperationState, operation_writer
 from portal.merchants import access, audit, connections, pauses, standing, switches, tenancy, vault
@@ -49,13 +50,15 @@ WORKER_LOST = "worker_lost"
 DECIDED_NOT = "decided_not"
 SEALED_ELSEWHERE = "sealed_elsewhere"
 
-# Which operations each verb needs to refer to, and what it moves on the card: +1 adds, -1 takes, 0 neither.
-_MOVES = {"activate": 0, "top_up": 1, "pay": -1, "tip": -1, "issue_points": 1, "redeem_points": -1}
-_ORIGINALS = {"void": ("pay", "top_up"), "tip": ("pay",)}
+# Which operations each verb needs to refer to, and what it moves on the card: +1 adds, -1 takes, 0 neither, or, of a
+# sale, what only the provider can say.
+_MOVES = {"activate": 0, "top_up": 1, "sale": 0, "pay": -1, "tip": -1, "issue_points": 1, "redeem_points": -1}
+ORIGINALS = {"void": ("pay", "top_up", "sale"), "tip": ("pay",)}
 
 PERMISSIONS = {
     "activate": Permission.ACTIVATE_CARDS,
     "top_up": Permission.TOP_UP,
+    "sale": Permission.SELL,
     "pay": Permission.TAKE_PAYMENTS,
     "void": Permission.VOID,
     "tip": Permission.TAKE_PAYMENTS,
@@ -91,7 +94,8 @@ class AboveLimit(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
-    """What somebody wants done. `amount` and `points` are never both given; `private` (customer details) is sealed."""
+    """What somebody wants done. `amount` and `points` are never both given; `private` (customer details) is sealed.
+    `basket` is that of a sale, whose amount is its sum."""
 
     verb: str
     card: Card
@@ -99,6 +103,7 @@ class Wish:
     points: Points | None = None
     original: Operation | None = None
     also_activate: bool = False
+    basket: Basket | None = None
     extra: Mapping[str, object] | None = None
     private: Mapping[str, object] | None = None
 
@@ -106,7 +111,7 @@ class Wish:
 # What an operation is asked with: an approval holds the same fields and hands them over.
 ASKED = (
     *("merchant_id", "connection", "card", "original", "key", "verb", "amount_minor", "currency", "points"),
-    *("also_activate", "extra", "sealed_input", "fingerprint", "asked_by", "till"),
+    *("also_activate", "basket", "load_minor", "extra", "sealed_input", "fingerprint", "asked_by", "till"),
 )
 
 
@@ -128,7 +133,7 @@ def request(*, member: Member, key: uuid.UUID, wish: Wish, priority: int = 0, ti
         raise AboveLimit(fresh)
     _check(wish, connection)
     if priority == 0:
-        connections.refuse_unless_asked(connection, wish.verb)
+        _refuse_unless_asked(fresh)
     return _take_in(member, fresh)
 
 
@@ -147,8 +152,8 @@ def take_in_approved(approval: Approval, *, asker: Member, approver: Member) -> 
     roles = {}
     for each in sorted((asker, approver), key=lambda member: member.pk):
         try:
-            permission = PERMISSIONS[fresh.verb] if each.pk == asker.pk else Permission.APPROVE
-            roles[each.pk] = access.still_may(each, permission)
+            for permission in _permissions(fresh) if each.pk == asker.pk else [Permission.APPROVE]:
+                roles[each.pk] = access.still_may(each, permission)
         except PermissionDenied:
             if each.pk == asker.pk:
                 raise CannotAsk("asker_may_not") from None
@@ -156,7 +161,7 @@ def take_in_approved(approval: Approval, *, asker: Member, approver: Member) -> 
     if not limits.may_alone(approver.merchant, roles[approver.pk], fresh):
         raise AboveLimit(fresh)
     _check(_wish(fresh), fresh.connection)
-    connections.refuse_unless_asked(fresh.connection, fresh.verb)
+    _refuse_unless_asked(fresh)
     return _insert(fresh, asker)
 
 
@@ -197,12 +202,22 @@ def _is_put_forward(fresh: Operation) -> bool:
 @operation_writer.writes
 def _take_in(member: Member, fresh: Operation) -> Operation:
     with transaction.atomic(durable=True):
-        role = access.still_may(member, PERMISSIONS[fresh.verb])
+        role, *_same = [access.still_may(member, permission) for permission in _permissions(fresh)]
         # By a PIN a member acts in a smaller role than the row's; meanwhile the row's may have been lowered.
         within = all(limits.may_alone(member.merchant, each, fresh) for each in {role, member.role})
         if not within or _is_put_forward(fresh):
             raise AboveLimit(fresh)
         return _insert(fresh, member)
+
+
+def _permissions(fresh: Operation) -> list[Permission]:
+    """What its asker needs. A sale that loads the card adds money, too."""
+    return [PERMISSIONS[fresh.verb], *([PERMISSIONS["top_up"]] if fresh.load_minor else [])]
+
+
+def _refuse_unless_asked(fresh: Operation) -> None:
+    for verb in (fresh.verb, *(["top_up"] if fresh.load_minor else [])):
+        connections.refuse_unless_asked(fresh.connection, verb)
 
 
 def _insert(fresh: Operation, asker: Member) -> Operation:
@@ -224,7 +239,16 @@ def _wish(fresh: Operation) -> Wish:
         amount=Money(fresh.amount_minor, fresh.currency) if fresh.amount_minor is not None else None,
         points=Points(fresh.points) if fresh.points is not None else None,
         original=fresh.original,
+        basket=basket_of(fresh) if fresh.verb == "sale" else None,
     )
+
+
+def basket_of(row: Operation | Approval) -> Basket:
+    """What a sale sells. Raises CannotAsk for what is none."""
+    try:
+        return baskets.read(row.basket, load=row.load_minor, currency=row.currency)
+    except WrongBasket as wrong:
+        raise CannotAsk(wrong.why) from None
 
 
 def _check(wish: Wish, connection: Connection) -> None:
@@ -241,16 +265,33 @@ def _check(wish: Wish, connection: Connection) -> None:
         raise CannotAsk("amount_out_of_range")
     if wish.amount is not None and wish.amount.currency != connection.options.get("currency"):
         raise CannotAsk("other_currency")
+    _check_basket(wish, connection)
     _check_original(wish)
+
+
+def _check_basket(wish: Wish, connection: Connection) -> None:
+    basket = wish.basket
+    if wish.verb != "sale" or basket is None:
+        if wish.verb == "sale" or basket is not None:
+            raise CannotAsk("basket_wanted")
+        return
+    if basket.total != wish.amount:
+        raise CannotAsk("basket_differs")
+    if PROVIDERS[connection.provider].reserved_eans & {line.ean for line in basket.lines}:
+        raise CannotAsk("reserved_article")
+    try:  # by the rules of what is kept, whoever asks
+        baskets.read(basket.kept(), load=basket.load.minor if basket.load else None, currency=basket.total.currency)
+    except WrongBasket as wrong:
+        raise CannotAsk(wrong.why) from None
 
 
 def _check_original(wish: Wish) -> None:
     original = wish.original
-    if wish.verb not in _ORIGINALS:
+    if wish.verb not in ORIGINALS:
         if original is not None:
             raise CannotAsk("no_original_wanted")
         return
-    if original is None or original.card_id != wish.card.pk or original.verb not in _ORIGINALS[wish.verb]:
+    if original is None or original.card_id != wish.card.pk or original.verb not in ORIGINALS[wish.verb]:
         raise CannotAsk("original_wanted")
     if original.state != OperationState.DONE or not original.provider_reference:
         raise CannotAsk("original_not_done")
@@ -279,6 +320,8 @@ def _new(member: Member, key: uuid.UUID, wish: Wish, priority: int) -> Operation
         currency=amount.currency if amount else "",
         points=points.count if points else None,
         also_activate=wish.also_activate,
+        basket=wish.basket.kept() if wish.basket else None,
+        load_minor=wish.basket.load.minor if wish.basket and wish.basket.load else None,
         extra=dict(wish.extra or {}),
         in_flight_key=wish.card.key.bytes,
         priority=priority,
@@ -289,6 +332,7 @@ def _new(member: Member, key: uuid.UUID, wish: Wish, priority: int) -> Operation
     operation.sealed_input = vault.seal(calls.place(operation, "input"), private.encode()) if private else None
     asked = [wish.verb, wish.card.pk, operation.amount_minor, operation.currency, operation.points]
     asked += [operation.original_id, operation.also_activate, sorted(operation.extra.items()), private]
+    asked += [operation.basket, operation.load_minor] if wish.basket else []
     operation.asked_as = json.dumps(asked)
     operation.fingerprint = _fingerprint(operation)
     return operation

@@ -218,7 +218,11 @@ def _follow_ups(request: StaffRequest, found: Operation) -> list[tuple[str, str]
         of = f"&of={found.original.key}" if found.original else ""
         may_ask = may(role, operations.PERMISSIONS[found.verb])
         return [(gettext("Start a new one"), f"{card}?do={found.verb}{of}")] if may_ask else []
-    if found.state != OperationState.DONE or found.verb not in ("pay", "top_up") or not found.provider_reference:
+    if (
+        found.state != OperationState.DONE
+        or found.verb not in operations.ORIGINALS["void"]
+        or not found.provider_reference
+    ):
         return []
     verbs = set(
         Operation.objects.filter(merchant=request.merchant, original=found)

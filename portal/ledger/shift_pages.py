@@ -30,6 +30,7 @@ ACTIONS: dict[str, Promise] = {
     "pay": gettext_lazy("Payments"),
     "tip": gettext_lazy("Tips"),
     "top_up": gettext_lazy("Money added"),
+    "sale": gettext_lazy("Sales"),
     "void": gettext_lazy("Voided"),
     "activate": gettext_lazy("Cards activated"),
     "issue_points": gettext_lazy("Points given"),

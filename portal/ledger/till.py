@@ -388,7 +388,7 @@ def _originals(request: StaffRequest, found: Card, *, also: str = "") -> dict[st
     with, so that its refusal is said in operations' own words."""
     moved = list(
         Operation.objects.filter(
-            merchant=request.merchant, card=found, verb__in=("pay", "top_up"), state=OperationState.DONE
+            merchant=request.merchant, card=found, verb__in=operations.ORIGINALS["void"], state=OperationState.DONE
         )
         .exclude(provider_reference="")
         .select_related("asked_by")
@@ -551,7 +551,12 @@ def _question(request: StaffRequest, form: ActionForm) -> Question | None:
     return Question(
         amount=text,
         sentence=operation_words.question(
-            form.verb, card=found, amount=text, original=wish.original, also_activate=wish.also_activate
+            form.verb,
+            card=found,
+            amount=text,
+            original=wish.original,
+            also_activate=wish.also_activate,
+            basket=wish.basket,
         ),
         short=short,
         after=_after(form, amount, wish),
@@ -571,9 +576,11 @@ def _second(request: StaffRequest, wish: operations.Wish) -> str:
         amount_minor=wish.amount.minor if wish.amount else None,
         currency=wish.amount.currency if wish.amount else "",
         points=wish.points.count if wish.points else None,
+        load_minor=wish.basket.load.minor if wish.basket and wish.basket.load else None,
     )
-    limit = limits.of(request.merchant, request.member.role, asked.verb)
-    if limit is None or limits.covers(limit, asked, request.merchant):
+    role, merchant = request.member.role, request.merchant
+    limit = limits.exceeded(asked, merchant, lambda verb: limits.of(merchant, role, verb))
+    if limit is None:
         return ""
     return approval_words.above(asked, limit, request.merchant)
 

@@ -29,6 +29,7 @@ class Permission(StrEnum):
     LOOK_UP_CARDS = "look_up_cards"
     ACTIVATE_CARDS = "activate_cards"
     TOP_UP = "top_up"
+    SELL = "sell"
     TAKE_PAYMENTS = "take_payments"
     MOVE_POINTS = "move_points"
     VOID = "void"
@@ -66,6 +67,7 @@ TABLE: dict[Permission, tuple[Promise, frozenset[Role]]] = {
     ),
     Permission.ACTIVATE_CARDS: (_("Activating cards"), AT_THE_TILL),
     Permission.TOP_UP: (_("Adding money"), AT_THE_TILL),
+    Permission.SELL: (_("Selling with a card"), AT_THE_TILL),
     Permission.TAKE_PAYMENTS: (_("Taking payments and tips"), AT_THE_TILL),
     Permission.MOVE_POINTS: (_("Issuing and redeeming points"), AT_THE_TILL),
     Permission.VOID: (_("Voiding"), AT_THE_TILL),
@@ -125,6 +127,7 @@ BY_PIN = frozenset(
         Permission.LOOK_UP_CARDS,
         Permission.ACTIVATE_CARDS,
         Permission.TOP_UP,
+        Permission.SELL,
         Permission.TAKE_PAYMENTS,
         Permission.MOVE_POINTS,
         Permission.VOID,

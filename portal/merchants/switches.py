@@ -29,6 +29,7 @@ DOINGS: dict[str, Promise] = {
     LOOK_UP: _("Looking up cards"),
     "pay": _("Taking payments"),
     "top_up": _("Adding money"),
+    "sale": _("Selling with a card"),
     "issue_points": _("Giving points"),
     "redeem_points": _("Redeeming points"),
     "tip": _("Taking tips"),

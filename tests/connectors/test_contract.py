@@ -16,6 +16,7 @@ from portal.connectors.base import (
     VERBS,
     ActivateRequest,
     BalanceRequest,
+    BasketLine,
     Connector,
     CustomerDetails,
     Declined,
@@ -26,6 +27,7 @@ from portal.connectors.base import (
     PointsRequest,
     Reason,
     Receipt,
+    SaleRequest,
     Settings,
     SettingsError,
     Settles,
@@ -66,11 +68,13 @@ SETTINGS: dict[str, dict[str, object]] = {
 NUMBER, REFERENCE, ORIGINAL = "6280390000012345", "0198c5a2e7c07b3e9f5f2b1c4d6e8f90", "933358163137265664"
 DOLLARS = Money(1050, "USD")
 CUSTOMER = CustomerDetails(first_name="Canary-first", phone="canary-phone", email="canary@example.com", state="IL")
+LINE = BasketLine(text="Bread", quantity=1, price=DOLLARS, vat=7)
 POINTS = PointsRequest(number=NUMBER, points=Points(7), reference=REFERENCE)
 REQUESTS: dict[str, Any] = {
     "balance": BalanceRequest(number=NUMBER, pin="1234-canary"),
     "activate": ActivateRequest(number=NUMBER, reference=REFERENCE, customer=CUSTOMER),
     "top_up": TopUpRequest(number=NUMBER, amount=DOLLARS, reference=REFERENCE, customer=CUSTOMER),
+    "sale": SaleRequest(number=NUMBER, lines=(LINE,), amount=DOLLARS, reference=REFERENCE, customer=CUSTOMER),
     "pay": PayRequest(number=NUMBER, amount=DOLLARS, reference=REFERENCE),
     "void": VoidRequest(original=ORIGINAL, number=NUMBER, amount=DOLLARS, reference=REFERENCE),
     "tip": TipRequest(original=ORIGINAL, number=NUMBER, amount=DOLLARS, reference=REFERENCE),
