@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from portal.connectors.fields import Extra
 from portal.money import HARD_CAP, Money, MoneyError, Points
 
-MOST_LINES = 100
+LONGEST_BASKET = 100
 """The longest basket: what a person types in at a till, with room."""
 MOST_PIECES = 9_999
 HIGHEST_VAT = 99
@@ -137,7 +137,7 @@ class SaleRequest:
         _money_to_move(self.amount)
         if self.load is not None:
             _money_to_move(self.load)
-        if not 0 < len(self.lines) <= MOST_LINES:
+        if not 0 < len(self.lines) <= LONGEST_BASKET:
             raise MoneyError("A basket has at least one line, and not more than a till can show.")
         total = sum((line.total for line in self.lines), self.load or Money(0, self.amount.currency))
         if total != self.amount:

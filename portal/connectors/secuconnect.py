@@ -1,8 +1,9 @@
 """secuconnect: loyalty cards with money, bonus and points, loaded by a Smart Transaction that is created and started.
 
     POST {base_url}/oauth/token                                  client credentials; a token for 1200 seconds
-    POST {base_url}/api/v2/Smart/Transactions                    the card, and the load article in the basket
-    POST {base_url}/api/v2/Smart/Transactions/{id}/start         this is what loads the card
+    POST {base_url}/api/v2/Smart/Transactions                    the card, and in the basket goods or the load article
+    POST {base_url}/api/v2/Smart/Transactions/{id}/prepare/…     authorises a payment, where it is not made at the till
+    POST {base_url}/api/v2/Smart/Transactions/{id}/start         this is what books on the card
 
 From the provider's document: these calls and their fields, the article's EAN, that creating loads nothing, that HTTP
 200 and `status: ok` together are success. From its public pages: the token, the card look-up, reading, cancelling,
@@ -27,15 +28,18 @@ from portal.connectors.base import (
     ActivateRequest,
     BadNumber,
     BalanceRequest,
+    BasketLine,
     Connector,
     CustomerDetails,
     Declined,
+    Extra,
     Failure,
     FindRequest,
     Misconfigured,
     Reading,
     Reason,
     Receipt,
+    SaleRequest,
     Settings,
     Settles,
     Step,
@@ -44,11 +48,12 @@ from portal.connectors.base import (
     Unreachable,
     VoidRequest,
 )
-from portal.connectors.fields import Message, Refused, Sentence, address, choice, secret, text
+from portal.connectors.fields import Message, Refused, Sentence, address, choice, secret, switch, text
 from portal.connectors.http import HttpAnswer, HttpRequest
 from portal.connectors.secuconnect_answers import (
     NOT_DONE,
     NOT_STARTED,
+    PREPARED,
     PRIVATE_MEMBERS,
     TRANSACTION_ID,
     Data,
@@ -72,14 +77,15 @@ from portal.money import Money
 TESTING, PRODUCTION = "https://connect-testing.secuconnect.com", "https://connect.secucard.com"
 API = "/api/v2"
 TRANSACTIONS, CARDS = f"{API}/Smart/Transactions", f"{API}/Loyalty/MerchantCards"
-LOAD_EAN = "4260447149502"
+LOAD_EAN, OTHER_LOAD_EAN = "4260447149502", "4260447149519"  # the second from the sample program; nobody says what for
 CURRENCY = "EUR"  # the only one in any of the documents
 SHORTEST_NUMBER, LONGEST_NUMBER = 8, 40  # ASSUMED; the provider's own cards have 16 digits
 REFERENCE = re.compile("[0-9A-Za-z-]{1,64}")  # ASSUMED
-DONE: Mapping[str, str] = {"activate": "ok", "top_up": "ok", "void": "cancelled"}
+DONE: Mapping[str, str] = {"activate": "ok", "top_up": "ok", "sale": "ok", "void": "cancelled"}
 UNDONE: Mapping[str, frozenset[str]] = {
     "activate": NOT_STARTED | NOT_DONE,
     "top_up": NOT_STARTED | NOT_DONE,
+    "sale": NOT_STARTED | NOT_DONE,
     "void": frozenset({"ok"}),
 }
 
@@ -155,6 +161,12 @@ class SecuconnectSettings(Settings):
         choices=(("start", "As the document does"), ("cash", "As paid in cash")),
         default="start",
     )
+    # ASSUMED: the document names auto_capture and leaves open who wants it. A payment at the till needs none.
+    auto_capture: bool = switch(
+        label="Capture a prepared payment at once",
+        help="For sales that are paid later or elsewhere: off, we start them as soon as they are authorised.",
+        default=False,
+    )
     # The document prints "Authenticate"; the reference of the API and every published client send "Authorization".
     auth_header: str = choice(
         label="Header of the token",
@@ -171,11 +183,37 @@ class SecuconnectSettings(Settings):
     )
 
 
+# ---- Inputs ------------------------------------------------------------------------------------------------
+
+AT_THE_TILL: Mapping[str, str] = {"till": "", "cash": "/cash"}
+"""How a sale is started where the money is in the till: as the document does, or saying that it was cash."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Payment(Extra):
+    """How the buyer pays. What is not paid at the till is prepared first.
+
+    ASSUMED to be of no use at a till, and not offered: what needs the buyer's own browser (a credit card, PayPal), and
+    payment in advance, which the provider's pages call pending until the money is there.
+    """
+
+    paid: str = choice(
+        label="How it is paid",
+        choices=(
+            ("till", "At the till"),
+            ("cash", "In cash"),
+            ("debit", "By direct debit"),
+            ("invoice", "By invoice"),
+        ),
+        default="till",
+    )
+
+
 # ---- The connector -----------------------------------------------------------------------------------------
 
 
 class Secuconnect(Connector):
-    """secuconnect, for looking cards up, loading and making them, and cancelling a load."""
+    """secuconnect, for looking cards up, loading and making them, selling with them, and cancelling."""
 
     slug = "secuconnect"
     name = "secuconnect"
@@ -193,6 +231,8 @@ class Secuconnect(Connector):
     settings: SecuconnectSettings
     settles = Settles.BY_REFERENCE
     whole_numbers = True
+    extras = MappingProxyType({"sale": Payment})
+    reserved_eans = frozenset({LOAD_EAN, OTHER_LOAD_EAN})
     CONNECT_SECONDS = 5.0
     TOTAL_SECONDS = 30.0
     POLL_SECONDS: ClassVar[float] = 1.0  # between two looks at what is pending
@@ -254,6 +294,23 @@ class Secuconnect(Connector):
         number = self._number(request.number) if request.number else ""
         return self._sell("top_up", number, request.amount, request.reference, request.customer)
 
+    def sale(self, request: SaleRequest) -> Receipt:
+        """Sells goods with a card, and loads it where the request says so: one transaction with all of it."""
+        payment = request.extra or Payment()
+        if not isinstance(payment, Payment) or self.reserved_eans & {line.ean for line in request.lines}:
+            raise _bad_input()
+        products = [_article(at, line) for at, line in enumerate(request.lines, start=1)]
+        if request.load is not None:
+            products.append(self._load_article(request.load, len(products) + 1))
+        body = self._body(self._number(request.number), products, request.amount, request.reference, request.customer)
+        prepared = "" if payment.paid in AT_THE_TILL else payment.paid
+        if prepared and self.settings.auto_capture:
+            body["payment_context"] = {"auto_capture": True}
+        begun = self._create(body, request.number, request.amount, request.reference, request.customer)
+        if not prepared:
+            return self._start("sale", begun, AT_THE_TILL[payment.paid])
+        return self._prepare(begun, prepared)
+
     def void(self, request: VoidRequest) -> Receipt:
         """Cancels a whole Smart Transaction, with every booking that it made."""
         if request.extra is not None or not TRANSACTION_ID.fullmatch(request.original):
@@ -294,8 +351,18 @@ class Secuconnect(Connector):
         self, verb: str, number: str, amount: Money | None, reference: str, customer: CustomerDetails | None
     ) -> Receipt:
         """Creates a transaction with a load, or with nothing, and starts it."""
+        products = [self._load_article(amount, 1)] if amount else []
+        money = amount or Money(0, CURRENCY)
+        begun = self._create(
+            self._body(number, products, money, reference, customer), number, money, reference, customer
+        )
+        return self._start(verb, begun, "/cash" if self.settings.capture == "cash" else "")
+
+    def _create(
+        self, body: Mapping[str, Any], number: str, money: Money, reference: str, customer: CustomerDetails | None
+    ) -> "_Begun":
+        """A transaction that is created and moves nothing yet. Raises any Failure; what is lost here never began."""
         ends = self._ends()
-        body, money = self._request(number, amount, reference, customer)
         wanted = Wanted(reference=reference, number=number, amount=money)
         private = private_texts(customer)
         try:
@@ -306,8 +373,29 @@ class Secuconnect(Connector):
             if unclear.reason is Reason.UNKNOWN_WORD:  # it has gone further than what we asked for
                 raise
             raise _never_begun(unclear) from None
-        path = f"{TRANSACTIONS}/{id}/start" + ("/cash" if self.settings.capture == "cash" else "")
-        return self._commit(verb, path, replace(wanted, id=id), private, ends)
+        return _Begun(wanted=replace(wanted, id=id), private=private, ends=ends)
+
+    def _start(self, verb: str, begun: "_Begun", method: str) -> Receipt:
+        path = f"{TRANSACTIONS}/{begun.wanted.id}/start{method}"
+        return self._commit(verb, path, begun.wanted, begun.private, begun.ends)
+
+    def _prepare(self, begun: "_Begun", method: str) -> Receipt:
+        """Authorises the payment, and starts what is authorised. With auto_capture that is one step, and
+        it moves value."""
+        wanted, ends = begun.wanted, begun.ends
+        path = f"{TRANSACTIONS}/{wanted.id}/prepare/{method}"
+        if self.settings.auto_capture:
+            return self._commit("sale", path, wanted, begun.private, ends)
+        try:
+            answer = self._call("POST", path, wanted.number, ends, private=begun.private, moves=True)
+            accepted(answer, "sale")
+            word, _ = recorded(answer, wanted)
+        except Unclear as unclear:
+            # Nothing is captured by an authorisation, and it goes with its transaction, which nobody starts.
+            raise _never_begun(unclear) from None
+        if word not in PREPARED:
+            raise Declined(reason=Reason.REFUSED, provider_text=answer.redact(word), trace=wanted.id)
+        return self._start("sale", begun, "")
 
     def _commit(self, verb: str, path: str, wanted: Wanted, private: Mapping[str, str], ends: float) -> Receipt:
         """Sends what moves value, once, and reads how it ended; what is pending is looked at until the time is up."""
@@ -330,7 +418,7 @@ class Secuconnect(Connector):
         except Declined as no:
             if no.reason is not Reason.ORIGINAL_UNKNOWN:
                 word = self._recorded_word(wanted, ends)
-                if word not in UNDONE[verb]:
+                if word not in self._undone(verb):
                     raise Unclear(
                         reason=no.reason, provider_text=no.provider_text, trace=no.trace, retry_after=no.retry_after
                     ) from None
@@ -355,26 +443,35 @@ class Secuconnect(Connector):
             raise Unclear(reason=Reason.PENDING) from None
         return answer
 
+    def _undone(self, verb: str) -> frozenset[str]:
+        """The words that say that nothing was done. What is captured by itself once it is authorised may still be."""
+        captures = verb == "sale" and self.settings.auto_capture
+        return UNDONE[verb] - {"approved", "processing"} if captures else UNDONE[verb]
+
     def _found(self, verb: str, wanted: Wanted, ends: float) -> Receipt | None:
         """The receipt of a transaction that is done, None of one that is not. Raises any Failure."""
         answer = self._call("GET", f"{TRANSACTIONS}/{wanted.id}", wanted.number, ends)
         word, data = recorded(answer, wanted)
         if word == DONE[verb]:
             return _receipt(answer, data, wanted, {})
-        if word in UNDONE[verb]:
+        if word in self._undone(verb):
             return None
         reason = Reason.PENDING if word == "pending" else Reason.UNKNOWN_WORD
         raise Unclear(reason=reason, provider_text=answer.redact(word), provider_reference=wanted.id)
 
-    def _request(
-        self, number: str, amount: Money | None, reference: str, customer: CustomerDetails | None
-    ) -> tuple[dict[str, Any], Money]:
-        """The body of a transaction, and its sum. Raises Declined (BAD_INPUT) and Misconfigured (SETTINGS)."""
+    def _body(
+        self,
+        number: str,
+        products: list[dict[str, Any]],
+        money: Money,
+        reference: str,
+        customer: CustomerDetails | None,
+    ) -> dict[str, Any]:
+        """The body of a transaction. Raises Declined (BAD_INPUT) and Misconfigured (SETTINGS)."""
         if self.environment not in {"sandbox", "live"}:
             raise Misconfigured(reason=Reason.SETTINGS)  # real or not is never guessed
         if not number and not self.settings.card_group:
             raise _bad_input()
-        money = self._amount(amount) if amount else Money(0, CURRENCY)
         kind, value = ("card", number) if number else ("create_card", self.settings.card_group)
         try:
             told = contact(customer)
@@ -388,18 +485,19 @@ class Secuconnect(Connector):
             "intent": "sale",
             "merchantRef": _reference(reference),
             "idents": [{"type": kind, "value": value}],
-            "basket": {"products": [self._load_article(amount)] if amount else []},
-            "basket_info": {"sum": money.minor, "currency": CURRENCY},
+            "basket": {"products": products},
+            "basket_info": {"sum": self._amount(money).minor, "currency": CURRENCY},
         }
         if self.settings.template and told.get("email"):
             body["communications"] = {"action_type": "charge", "template_id": self.settings.template}
-        return body, money
+        return body
 
-    def _load_article(self, amount: Money) -> dict[str, Any]:
+    def _load_article(self, amount: Money, id: int) -> dict[str, Any]:
+        """The line of the basket that loads the card; always one piece, of the whole amount."""
         euros, cents = divmod(amount.minor, 100)
         shown = f"{euros},{cents:02}" if cents else f"{euros}"
         return {
-            "id": 1,
+            "id": id,
             "ean": LOAD_EAN,
             "articleNumber": None,
             "desc": f"{self.settings.load_text} {shown} EUR",
@@ -511,6 +609,30 @@ class Secuconnect(Connector):
         if money.currency != CURRENCY:
             raise _bad_input()
         return money
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Begun:
+    """A transaction that is created and not started."""
+
+    wanted: Wanted
+    private: Mapping[str, str]
+    ends: float
+
+
+def _article(id: int, line: BasketLine) -> dict[str, Any]:
+    """A line as the document prints it: without the member `ean` where there is none, the article's number as a number.
+    ASSUMED: that one which is none goes as the text it is, since answers have texts."""
+    number = int(line.article) if re.fullmatch("0|[1-9][0-9]{0,14}", line.article) else line.article or None
+    return {
+        "id": id,
+        **({"ean": line.ean} if line.ean else {}),
+        "articleNumber": number,
+        "desc": line.text,
+        "quantity": line.quantity,
+        "priceOne": line.price.minor,
+        "tax": line.vat,
+    }
 
 
 def _receipt(answer: HttpAnswer, data: Data, wanted: Wanted, private: Mapping[str, str]) -> Receipt:

@@ -39,6 +39,7 @@ PRIVATE_MEMBERS = (
 TOKEN_NEEDED, CARD_REFUSED, CANNOT_CANCEL = 2003, 1016, 1007
 NOT_DONE = frozenset({"failed", "aborted"})
 NOT_STARTED = frozenset({"created", "approved", "processing"})
+PREPARED = frozenset({"approved"})
 
 SAYINGS: tuple[tuple[str, Reason], ...] = (
     (r"locked|blocked|expired|not active|inactive", Reason.CARD_INACTIVE),

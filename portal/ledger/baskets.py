@@ -13,7 +13,7 @@ from stdnum import ean
 
 from portal.connectors.base import BasketLine
 from portal.connectors.redaction import printable
-from portal.connectors.requests import HIGHEST_VAT, MOST_LINES, MOST_PIECES
+from portal.connectors.requests import HIGHEST_VAT, LONGEST_BASKET, MOST_PIECES
 from portal.money import HARD_CAP, Money, MoneyError
 
 LONGEST_TEXT, LONGEST_ARTICLE = 100, 40
@@ -71,7 +71,7 @@ def is_gtin(number: str) -> bool:
 
 def read(kept: object, *, load: int | None, currency: str) -> Basket:
     """The basket of what `Basket.kept` made, or of what a page says it was. Raises WrongBasket."""
-    if not isinstance(kept, list) or not kept or len(kept) > MOST_LINES:
+    if not isinstance(kept, list) or not kept or len(kept) > LONGEST_BASKET:
         raise WrongBasket("basket_wanted")
     lines = tuple(_line(each, currency) for each in kept)
     if load is not None and not 0 < load <= HARD_CAP:

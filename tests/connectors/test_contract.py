@@ -88,6 +88,13 @@ REQUESTS_OF: dict[str, dict[str, Any]] = {
     "secuconnect": {
         "activate": ActivateRequest(number="", reference=REFERENCE, customer=CUSTOMER),
         "top_up": TopUpRequest(number=NUMBER, amount=EUROS, reference=REFERENCE, customer=CUSTOMER),
+        "sale": SaleRequest(
+            number=NUMBER,
+            lines=(BasketLine(text="Bread", quantity=1, price=EUROS, vat=7),),
+            amount=EUROS,
+            reference=REFERENCE,
+            customer=CUSTOMER,
+        ),
         "void": VoidRequest(original="STX_1", number=NUMBER, amount=EUROS, reference=REFERENCE),
     },
 }
@@ -109,6 +116,7 @@ BEFORE: dict[tuple[str, str], dict[bytes, bytes]] = {
     ("secuconnect", "balance"): TOKEN,
     ("secuconnect", "activate"): TOKEN | created(0),
     ("secuconnect", "top_up"): TOKEN | created(EUROS.minor),
+    ("secuconnect", "sale"): TOKEN | created(EUROS.minor),
     ("secuconnect", "void"): TOKEN,
 }
 

@@ -881,7 +881,7 @@ def test_nothing_secret_is_in_what_is_found(serve, visit, slug):
 CAN: dict[str, tuple[str, ...]] = {
     "cardinquiry": ("balance",),
     "paywizard": tuple(verb for verb in VERBS if verb != "sale"),
-    "secuconnect": ("balance", "activate", "top_up", "void"),
+    "secuconnect": ("balance", "activate", "top_up", "sale", "void"),
 }
 
 

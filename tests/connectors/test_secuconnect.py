@@ -19,6 +19,7 @@ from portal.connectors.base import (
     BadNumber,
     Balance,
     BalanceRequest,
+    BasketLine,
     CardStatus,
     Connector,
     CustomerDetails,
@@ -30,6 +31,7 @@ from portal.connectors.base import (
     Misconfigured,
     PayRequest,
     Reason,
+    SaleRequest,
     SettingsError,
     Settles,
     TopUpRequest,
@@ -41,7 +43,7 @@ from portal.connectors.base import (
 from portal.connectors.http import Exchange, HttpAnswer, Wire
 from portal.connectors.redaction import hide_members
 from portal.connectors.results import MOST_LINES, Align, ReceiptLine
-from portal.connectors.secuconnect import DONE, UNDONE, Secuconnect, SecuconnectSettings
+from portal.connectors.secuconnect import DONE, LOAD_EAN, UNDONE, Payment, Secuconnect, SecuconnectSettings
 from portal.connectors.secuconnect_answers import Wanted, balances_of, is_done, read_card, receipt_lines
 from portal.connectors.secuconnect_tokens import OwnToken
 from portal.money import Money, Points
@@ -64,6 +66,18 @@ def number(end: str) -> str:
 
 def top_up(end: str = "01", cents: int = 2000, **more: Any) -> TopUpRequest:
     return TopUpRequest(number=number(end), amount=Money(cents, "EUR"), reference=REFERENCE, **more)
+
+
+GOODS = BasketLine(
+    article="30200", text="Dining service Puslnitz, 26 pieces", quantity=1, price=Money(5900, "EUR"), vat=19
+)
+
+
+def sale(end: str = "01", *, lines: tuple[BasketLine, ...] = (GOODS,), load: int = 2000, **more: Any) -> SaleRequest:
+    """The document's own: goods for 59.00 and a load of 20.00."""
+    goods = sum(line.price.minor * line.quantity for line in lines)
+    wanted = {"number": number(end), "lines": lines, "load": Money(load, "EUR") if load else None}
+    return SaleRequest(**{**wanted, "amount": Money(goods + load, "EUR"), "reference": REFERENCE, **more})
 
 
 def void(original: str, end: str = "01", cents: int = 2000) -> VoidRequest:
@@ -148,7 +162,7 @@ def example(name: str) -> Any:
 
 
 def test_it_has_its_verbs_and_settles_by_the_providers_record() -> None:
-    assert Secuconnect.supports() == {"balance", "activate", "top_up", "void"}
+    assert Secuconnect.supports() == {"balance", "activate", "top_up", "sale", "void"}
     assert Secuconnect.settles is Settles.BY_REFERENCE
     assert Secuconnect.find is not Connector.find
 
@@ -224,6 +238,11 @@ class Strange(Extra):
         ("top_up", TopUpRequest(number=SEED_CARD, amount=Money(1, "USD"), reference=REFERENCE)),
         ("top_up", TopUpRequest(number=SEED_CARD, amount=EUROS, reference='x" OR id:*')),
         ("top_up", top_up(customer=CustomerDetails(email="a\nb"))),
+        ("sale", sale(extra=Strange())),
+        ("sale", sale(reference="a:*")),
+        ("sale", sale("../../Sales")),
+        ("sale", sale(lines=(dataclasses.replace(GOODS, ean=LOAD_EAN),))),
+        ("sale", sale(customer=CustomerDetails(email="a\nb"))),
         ("void", void("PCI_1")),
         ("void", void("STX_1/../STX_2")),
         ("find", FindRequest(verb="pay", reference=REFERENCE)),
@@ -240,6 +259,8 @@ def test_what_cannot_be_sent_is_not_sent(
 
 def test_real_or_not_is_never_guessed(connect_to: Callable[..., Secuconnect], exchanges: list[Exchange]) -> None:
     no = failure_of(lambda: connect_to(environment="").top_up(top_up()))
+    assert (type(no), no.reason, exchanges) == (Misconfigured, Reason.SETTINGS, [])
+    no = failure_of(lambda: connect_to(environment="").sale(sale()))
 
     assert (type(no), no.reason, exchanges) == (Misconfigured, Reason.SETTINGS, [])
 
@@ -259,6 +280,42 @@ def test_a_load_is_built_as_the_document_prints_it(shop: Secuconnect, exchanges:
     for name in ("is_demo", "contract", "device_source", "intent", "basket_info"):
         assert sent[name] == printed[name], name
     assert sent["merchantRef"] == REFERENCE
+
+
+def test_a_sale_is_built_as_the_document_prints_it(shop: Secuconnect, exchanges: list[Exchange]) -> None:
+    printed = example("create")["request"]["body"]
+    shop.sale(sale(SEED_CARD))
+    created = next(each for each in exchanges if each.url.endswith(TRANSACTIONS))
+
+    sent = json.loads(created.request_body)
+
+    # Ours beside it: whose it is we have not said, and under which reference it will be found again.
+    assert sent.pop("merchantRef") == REFERENCE
+    assert sent.pop("idents") == [{"type": "card", "value": "‹number›"}]
+    assert sent == {name: value for name, value in printed.items() if name not in {"customer", "idents"}}
+
+
+@pytest.mark.parametrize(
+    ("line", "sent"),
+    [
+        (dataclasses.replace(GOODS, article="", ean="4006381333931"), {"ean": "4006381333931", "articleNumber": None}),
+        (dataclasses.replace(GOODS, article="A-7"), {"articleNumber": "A-7"}),
+        (dataclasses.replace(GOODS, article="0030"), {"articleNumber": "0030"}),
+        (
+            dataclasses.replace(GOODS, quantity=3, price=Money(5, "EUR"), vat=7),
+            {"quantity": 3, "priceOne": 5, "tax": 7},
+        ),
+    ],
+)
+def test_a_line_is_sent_as_it_is(
+    shop: Secuconnect, exchanges: list[Exchange], line: BasketLine, sent: dict[str, object]
+) -> None:
+    shop.sale(sale(lines=(line,), load=0))
+
+    created = next(each for each in exchanges if each.url.endswith(TRANSACTIONS))
+    (product,) = json.loads(created.request_body)["basket"]["products"]
+    assert {name: product[name] for name in sent} == sent
+    assert product.keys() - {"ean"} == {"id", "articleNumber", "desc", "quantity", "priceOne", "tax"}
 
 
 def test_the_customer_is_written_to_by_the_template(
@@ -538,6 +595,146 @@ def test_what_stays_pending_is_unclear_with_its_reference(
     assert [each.url.rsplit("/", 1)[1] for each in exchanges].count("start") == 1
 
 
+# ---- Selling ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("end", "bonus", "balances"),
+    [
+        (SEED_CARD, 790, {"total": 3010, "cash": 2200, "bonus": 810}),  # the document's own figures
+        ("00", 590, {"total": 2810, "cash": 2200, "bonus": 610}),  # a load earns nothing here: the blacklist
+    ],
+)
+def test_a_sale_that_loads_books_the_bonus_first_and_the_load_after_it(
+    shop: Secuconnect, sandbox: Sandbox, end: str, bonus: int, balances: dict[str, int]
+) -> None:
+    receipt = shop.sale(sale(end))
+
+    assert moved(sandbox) == [("bonus", bonus), ("top_up", 2000)]
+    assert {kind: told(receipt.balances)[kind] for kind in balances} == balances
+    assert number(end) not in repr(receipt) + receipt.raw + "".join(receipt.lines)
+
+
+def test_a_sale_without_a_load_earns_and_loads_nothing(shop: Secuconnect, sandbox: Sandbox) -> None:
+    receipt = shop.sale(sale(SEED_CARD, load=0))
+
+    assert moved(sandbox) == [("bonus", 590)]
+    assert told(receipt.balances)["cash"] == 200
+
+
+@pytest.mark.parametrize(
+    ("paid", "auto", "calls"),
+    [
+        ("till", False, ["start"]),
+        ("till", True, ["start"]),
+        ("cash", False, ["start/cash"]),
+        ("debit", False, ["prepare/debit", "start"]),
+        ("invoice", False, ["prepare/invoice", "start"]),
+        ("invoice", True, ["prepare/invoice"]),
+    ],
+)
+def test_a_sale_is_paid_as_said_and_booked_once(
+    connect_to: Callable[..., Secuconnect],
+    sandbox: Sandbox,
+    exchanges: list[Exchange],
+    paid: str,
+    auto: bool,
+    calls: list[str],
+) -> None:
+    connect_to(auto_capture=auto).sale(sale(extra=Payment(paid=paid)))
+
+    made = [each.url.split(TRANSACTIONS, 1)[1] for each in exchanges if TRANSACTIONS in each.url]
+    assert [path.split("/", 2)[2] for path in made if path] == calls
+    assert moved(sandbox) == [("top_up", 2000)]
+
+
+@pytest.mark.parametrize(("kind", "reason"), [("cut", Reason.CUT), ("error_after", Reason.SERVER_ERROR)])
+def test_an_authorisation_that_is_lost_moved_nothing(
+    shop: Secuconnect, sandbox: Sandbox, kind: str, reason: Reason
+) -> None:
+    arm(sandbox, kind)
+
+    no = failure_of(lambda: shop.sale(sale(extra=Payment(paid="invoice"))))
+
+    assert (type(no), no.reason, effects(sandbox)) == (Unreachable, reason, [])
+    shop.sale(sale(extra=Payment(paid="invoice")))
+    assert moved(sandbox) == [("top_up", 2000)]
+
+
+def test_what_captures_by_itself_is_unclear_when_its_answer_is_lost_and_is_found(
+    connect_to: Callable[..., Secuconnect], sandbox: Sandbox
+) -> None:
+    shop = connect_to(auto_capture=True)
+    arm(sandbox, "cut")
+
+    no = failure_of(lambda: shop.sale(sale(extra=Payment(paid="invoice"))))
+
+    assert (type(no), no.reason) == (Unclear, Reason.CUT)
+    wanted = find(verb="sale", cents=7900, provider_reference=no.provider_reference)
+    assert told(shop.find(wanted).balances)["cash"] == 2000
+
+
+def test_what_is_authorised_and_captures_by_itself_is_not_taken_for_undone(
+    connect_to: Callable[..., Secuconnect], sandbox: Sandbox
+) -> None:
+    by_hand, by_itself = connect_to(), connect_to(auto_capture=True)
+    arm(sandbox, "refuse", path=f"{TRANSACTIONS}/.*/start")
+    arm(sandbox, "throttle")
+    shop_id = failure_of(lambda: by_itself.sale(sale(extra=Payment(paid="invoice")))).provider_reference
+
+    assert by_itself._undone("sale") == UNDONE["sale"] - {"approved", "processing"}
+    assert by_hand._undone("sale") == UNDONE["sale"]
+    assert shop_id.startswith("STX_")
+
+
+@pytest.mark.parametrize(
+    ("end", "kind", "reason", "moves"),
+    [
+        ("9276999999999999", Declined, Reason.CARD_UNKNOWN, 0),
+        ("02", Declined, Reason.CARD_INACTIVE, 0),
+        ("04", Declined, Reason.REFUSED, 0),
+        ("08", Declined, Reason.REFUSED, 0),
+        ("09", Unclear, Reason.UNKNOWN_WORD, 1),
+        ("10", Unclear, Reason.UNREADABLE, 1),
+        ("12", Unclear, Reason.MISMATCH, 1),
+        ("26", Unreachable, Reason.SERVER_ERROR, 0),
+    ],
+)
+def test_a_sale_that_is_not_plainly_done_is_told_for_what_it_is(
+    shop: Secuconnect, sandbox: Sandbox, end: str, kind: type[Failure], reason: Reason, moves: int
+) -> None:
+    no = failure_of(lambda: shop.sale(sale(end)))
+
+    assert (type(no), no.reason) == (kind, reason)
+    assert len(effects(sandbox)) == moves
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"), [("cut", Reason.CUT), ("error_after", Reason.SERVER_ERROR), ("garbage", Reason.UNREADABLE)]
+)
+def test_a_sale_whose_answer_is_lost_is_unclear_and_found(
+    shop: Secuconnect, sandbox: Sandbox, kind: str, reason: Reason
+) -> None:
+    arm(sandbox, kind)
+
+    no = failure_of(lambda: shop.sale(sale(SEED_CARD)))
+
+    assert (type(no), no.reason) == (Unclear, reason)
+    by_id = shop.find(find(SEED_CARD, 7900, verb="sale", provider_reference=no.provider_reference))
+    by_reference = shop.find(find(SEED_CARD, 7900, verb="sale"))
+    assert by_id.provider_reference == by_reference.provider_reference == no.provider_reference
+    assert moved(sandbox) == [("bonus", 790), ("top_up", 2000)]
+
+
+def test_a_sale_is_cancelled_with_its_bonus_and_its_load(shop: Secuconnect, sandbox: Sandbox) -> None:
+    original = shop.sale(sale(SEED_CARD)).provider_reference
+
+    receipt = shop.void(void(original, SEED_CARD, 7900))
+
+    assert told(receipt.balances) == {"total": 220, "cash": 200, "bonus": 20, "points": 0}
+    assert moved(sandbox)[2:] == [("void", 2000), ("void_bonus", 790)]
+
+
 # ---- Cards that are made ---------------------------------------------------------------------------------------
 
 
@@ -812,13 +1009,14 @@ def ask(shop: Secuconnect, verb: str) -> object:
         "balance": BalanceRequest(number=SEED_CARD),
         "activate": ActivateRequest(number="", reference=REFERENCE),
         "top_up": top_up(SEED_CARD),
+        "sale": sale(SEED_CARD),
         "void": void(SEED_STX, SEED_CARD),
         "find": find(SEED_CARD),
     }
     return getattr(shop, verb)(requests[verb])
 
 
-@pytest.mark.parametrize("verb", ["balance", "activate", "top_up", "void", "find"])
+@pytest.mark.parametrize("verb", ["balance", "activate", "top_up", "sale", "void", "find"])
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
@@ -844,10 +1042,10 @@ def test_no_documented_answer_is_no_success(
 
     assert no.reason is reason
     # Creating moves nothing; only what is sent to start or cancel is perhaps done.
-    assert type(no) is (Unreachable if verb in {"activate", "top_up"} else Unclear)
+    assert type(no) is (Unreachable if verb in {"activate", "top_up", "sale"} else Unclear)
 
 
-@pytest.mark.parametrize("verb", ["balance", "activate", "top_up", "void", "find"])
+@pytest.mark.parametrize("verb", ["balance", "activate", "top_up", "sale", "void", "find"])
 @pytest.mark.parametrize("status", [401, 403])
 def test_refused_credentials_without_a_word_are_for_a_person(
     serve: Any, connect_to: Callable[..., Secuconnect], verb: str, status: int
@@ -858,7 +1056,7 @@ def test_refused_credentials_without_a_word_are_for_a_person(
     assert type(failure_of(lambda: ask(shop, verb))) is Misconfigured
 
 
-@pytest.mark.parametrize("verb", ["balance", "activate", "top_up", "void", "find"])
+@pytest.mark.parametrize("verb", ["balance", "activate", "top_up", "sale", "void", "find"])
 def test_no_connection_is_unreachable(serve: Any, connect_to: Callable[..., Secuconnect], verb: str) -> None:
     server = serve(hanging_up_after(b""))
     server.close()
