@@ -2,6 +2,7 @@
 
 GET    /                              one page by hand: magic cards, armed faults, reset
 GET    /_sandbox/credentials          demo keys and magic cards, per provider
+GET    /_sandbox/keys/PROVIDER/NAME   one of its keys, as a file
 GET    /_sandbox/effects?after=SEQ    the journal, JSON lines, since the last reset
 GET    /_sandbox/calls                how often each card was asked, per provider
 POST   /_sandbox/faults               arm a fault: provider, kind, path, times or probability, seconds
@@ -74,6 +75,7 @@ def application(providers: Sequence[Provider], board: Switchboard, *, lenient_cl
             body=request.get_data(),
             at=board.clock(),
             lenient_clock=lenient_clock,
+            url=f"{request.scheme}://{request.host}{request.environ['REQUEST_URI']}",
         )
         line = cast(Line, request.environ[LINE])
         for route, _ in found:
@@ -89,9 +91,20 @@ def application(providers: Sequence[Provider], board: Switchboard, *, lenient_cl
     def credentials() -> Response:
         return jsonify(
             {
-                provider.name: {**provider.credentials, "cards": [vars(card) for card in provider.cards]}
+                provider.name: {**_credentials(provider), "cards": [vars(card) for card in provider.cards]}
                 for provider in providers
             }
+        )
+
+    @app.get("/_sandbox/keys/<name>/<key>")
+    def key_file(name: str, key: str) -> Response:
+        written = _credentials(by_name[name]).get(key) if name in by_name else None
+        if written is None or "\n" not in written:
+            abort(404, "There is no such key.")
+        return Response(
+            written,
+            content_type="application/x-pem-file",
+            headers={"Content-Disposition": f'attachment; filename="{name}-{key}.pem"'},
         )
 
     @app.get("/_sandbox/effects")
@@ -135,6 +148,10 @@ def application(providers: Sequence[Provider], board: Switchboard, *, lenient_cl
         board.store.reset()
         return "", 204
 
+    def _credentials(provider: Provider) -> dict[str, str]:
+        with board.store.writing() as db:
+            return {**provider.credentials, **provider.own_credentials(db)}
+
     def _arm(wanted: object) -> int:
         try:
             return board.store.arm(faults.read(wanted, providers=by_name))
@@ -147,7 +164,7 @@ def application(providers: Sequence[Provider], board: Switchboard, *, lenient_cl
     def page() -> str:
         return render_template(
             "page.html",
-            providers=providers,
+            providers=[(provider, _credentials(provider)) for provider in providers],
             calls=board.store.calls(),
             armed=board.store.armed(),
             kinds=faults.MEANING,

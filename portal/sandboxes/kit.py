@@ -7,6 +7,7 @@ did and what it answers. Everything that can go wrong on the way back is decided
 import random
 import re
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -40,6 +41,7 @@ class Call:
     body: bytes
     at: datetime
     lenient_clock: bool  # a provider that checks timestamps lets old ones pass
+    url: str = ""  # the whole address as it was asked for, letter for letter: some sign it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +104,10 @@ class Provider:
     preflight: Callable[[Call], Answer] | None = None
     tables: tuple[str, ...] = ()
     stock: Callable[[sqlite3.Connection], None] = lambda db: None
+    # Credentials that are made for one store alone, such as keys, and read from it.
+    own_credentials: Callable[[sqlite3.Connection], Mapping[str, str]] = lambda db: {}
+    # The headers of a callback it sends now; None where it sends none.
+    signed: Callable[[sqlite3.Connection, str, datetime], Mapping[str, str]] | None = None
     # What was put off and is due by now, each with its moment.
     due: Callable[[sqlite3.Connection, datetime], Sequence[tuple[datetime, Effect]]] = lambda db, now: ()
 
@@ -126,6 +132,7 @@ class Switchboard:
     store: Store
     clock: Callable[[], datetime]
     dice: Callable[[], float] = random.random
+    rang: threading.Event = field(default_factory=threading.Event)  # set when a callback may be waiting
 
     def answer(self, provider: Provider, route: Route, call: Call, line: Line) -> Response:
         """Count the call, let it do what it does, and send the answer, unless a fault is in the way.
@@ -177,7 +184,10 @@ class Switchboard:
 
     def _do(self, provider: Provider, route: Route, call: Call, *, ahead: timedelta = timedelta()) -> Answer:
         with self.store.writing() as db:
-            return self._happen(provider, route, call, db, ahead=ahead)
+            answer = self._happen(provider, route, call, db, ahead=ahead)
+        if provider.signed:
+            self.rang.set()
+        return answer
 
     def _by_another_clock(
         self, provider: Provider, route: Route, call: Call, line: Line, *, ahead: timedelta

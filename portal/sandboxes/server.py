@@ -19,6 +19,7 @@ from typing import Any
 from cheroot import wsgi
 
 from portal.sandboxes import PROVIDERS
+from portal.sandboxes.callbacks import Courier
 from portal.sandboxes.control import LINE, application
 from portal.sandboxes.kit import Switchboard
 from portal.sandboxes.store import Store
@@ -111,6 +112,7 @@ def serve(*, port: int, store: Path, lenient_clock: bool) -> int:
     kept = Store(store, tables=[table for provider in PROVIDERS for table in provider.tables], stock=_stock)
     board = Switchboard(store=kept, clock=lambda: datetime.now(UTC))
     server = Server(port, application(PROVIDERS, board, lenient_clock=lenient_clock))
+    courier = Courier(PROVIDERS, board)
     # Between the first thread and the first call a request to stop waits, or it would leave threads behind.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     for number in STOP_SIGNALS:
@@ -124,12 +126,14 @@ def serve(*, port: int, store: Path, lenient_clock: bool) -> int:
     try:
         sys.stdout.write(f"Sandboxes on http://localhost:{server.bind_addr[1]}/\n")
         sys.stdout.flush()
+        courier.start()  # while signals are blocked: its thread inherits that, and they stay the main one's
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
         server.serve()
     except SystemExit:
         pass
     finally:
         server.stopping.set()
+        courier.stop()
         # cheroot joins its threads without a limit, and now and then one of them waits for ever. What is journalled is
         # on the disk by then.
         last_resort = threading.Timer(STOP_SECONDS, os._exit, [0])

@@ -29,6 +29,8 @@ JOURNAL = (
         BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END""",
     "CREATE TABLE IF NOT EXISTS journal_start (since INTEGER NOT NULL)",
     "INSERT INTO journal_start SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM journal_start)",
+    """CREATE TABLE IF NOT EXISTS kit_kept (
+        provider TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (provider, name))""",
 )
 OWN_TABLES = (
     """CREATE TABLE kit_calls (
@@ -36,8 +38,11 @@ OWN_TABLES = (
     """CREATE TABLE kit_faults (
         id INTEGER PRIMARY KEY AUTOINCREMENT, provider TEXT NOT NULL, path TEXT, kind TEXT NOT NULL,
         times INTEGER, probability REAL, seconds REAL)""",
+    """CREATE TABLE kit_callbacks (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, provider TEXT NOT NULL, url TEXT NOT NULL, body TEXT NOT NULL,
+        due REAL NOT NULL, tries INTEGER NOT NULL)""",
 )
-KEPT = ("journal", "journal_start", "sqlite_sequence")
+KEPT = ("journal", "journal_start", "kit_kept", "sqlite_sequence")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +174,7 @@ class Store:
     def strike(self, db: sqlite3.Connection, *, provider: str, path: str, dice: Callable[[], float]) -> Fault | None:
         """The first armed fault that meets this call, used up by one."""
         for row in db.execute("SELECT * FROM kit_faults WHERE provider = ? ORDER BY id", (provider,)).fetchall():
-            if not path.casefold().startswith((row["path"] or "").casefold()):
+            if not _meets(row["path"] or "", path):
                 continue
             if row["probability"] is not None:
                 if dice() >= row["probability"]:
@@ -201,3 +206,34 @@ class Store:
         for statement in self._tables:
             db.execute(statement)
         self._stock(db)
+
+
+def _meets(armed: str, path: str) -> bool:
+    """Whether `path` begins as armed, or is the very one where that ends with a dollar."""
+    whole = armed.endswith("$")
+    armed, path = armed.removesuffix("$").casefold(), path.casefold()
+    return path == armed if whole else path.startswith(armed)
+
+
+# ---- What outlives a reset -------------------------------------------------------------------------------
+
+
+def kept(db: sqlite3.Connection, provider: str, name: str) -> str | None:
+    """What a provider was told once and for all: a key, an address."""
+    row = db.execute("SELECT value FROM kit_kept WHERE provider = ? AND name = ?", (provider, name)).fetchone()
+    return None if row is None else str(row["value"])
+
+
+def keep(db: sqlite3.Connection, provider: str, name: str, value: str) -> None:
+    db.execute("INSERT OR REPLACE INTO kit_kept VALUES (?, ?, ?)", (provider, name, value))
+
+
+# ---- Callbacks -------------------------------------------------------------------------------------------
+
+
+def call_back(db: sqlite3.Connection, *, provider: str, url: str, body: str, at: datetime) -> None:
+    """Have `body` posted to `url` once this transaction is over (`callbacks.Courier`)."""
+    db.execute(
+        "INSERT INTO kit_callbacks (provider, url, body, due, tries) VALUES (?, ?, ?, ?, 0)",
+        (provider, url, body, at.timestamp()),
+    )
