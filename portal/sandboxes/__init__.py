@@ -6,6 +6,7 @@ is one module and one line below.
 
 from portal.sandboxes.cardinquiry import CARDINQUIRY
 from portal.sandboxes.paywizard import PAYWIZARD
+from portal.sandboxes.revenuemonster import REVENUEMONSTER
 from portal.sandboxes.secuconnect import SECUCONNECT
 
-PROVIDERS = (CARDINQUIRY, PAYWIZARD, SECUCONNECT)
+PROVIDERS = (CARDINQUIRY, PAYWIZARD, REVENUEMONSTER, SECUCONNECT)
