@@ -19,6 +19,8 @@ from babel.lists import format_list
 from babel.numbers import format_currency, format_decimal, get_decimal_symbol, get_group_symbol
 from django.conf import settings
 from django.utils import timezone, translation
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, ngettext
 
 from portal.money import Money
@@ -112,17 +114,44 @@ def in_utc(at: datetime) -> str:
 
 def exact(at: datetime) -> str:
     """20 November 2026, 10:14:03."""
-    return _day_and_time(_dates()).replace("{1}", day(at)).replace("{0}", clock_exact(at))
+    return Moments().exact(at)
 
 
 def moment(at: datetime, *, now: datetime | None = None) -> str:
     """10:14 today, Tue this week, 12 May before; the exact time stands in the title."""
-    local, today = timezone.localtime(at), timezone.localtime(now or timezone.now())
-    if local.date() == today.date():
-        return clock(at)
-    if timedelta() <= today.date() - local.date() < timedelta(days=7):
-        return _short_weekday(local.weekday(), _dates())
-    return _short_day("MMMd" if local.year == today.year else "yMMMd", local.date(), _dates())
+    return Moments(now).moment(at)
+
+
+class Moments:
+    """Many moments of one page. Whose zone and language they are written in is looked up once: a list has hundreds."""
+
+    def __init__(self, now: datetime | None = None) -> None:
+        self._zone, self._locale = timezone.get_current_timezone(), _dates()
+        self._today = (now or timezone.now()).astimezone(self._zone).date()
+        self._together = _day_and_time(self._locale)
+
+    def exact(self, at: datetime) -> str:
+        """20 November 2026, 10:14:03."""
+        local = at.astimezone(self._zone)
+        clock = str(format_time(local.time(), format="medium", locale=self._locale))
+        return self._together.replace("{1}", _long(local.date(), self._locale)).replace("{0}", clock)
+
+    def moment(self, at: datetime) -> str:
+        """10:14 today, Tue this week, 12 May before."""
+        local = at.astimezone(self._zone)
+        day = local.date()
+        if day == self._today:
+            return _short_time(local.time().replace(second=0, microsecond=0), self._locale)
+        if timedelta() <= self._today - day < timedelta(days=7):
+            return _short_weekday(day.weekday(), self._locale)
+        return _short_day("MMMd" if day.year == self._today.year else "yMMMd", day, self._locale)
+
+    def tag(self, at: datetime) -> SafeString:
+        """The moment as an element: short, with the exact time and the one of UTC in its title."""
+        local = at.astimezone(self._zone)
+        iso = local.isoformat(timespec="seconds")  # digits and signs, so nothing to escape
+        title, short = escape(f"{self.exact(local)} ({in_utc(local)})"), escape(self.moment(local))
+        return mark_safe(f'<time datetime="{iso}" title="{title}">{short}</time>')
 
 
 def age(since: timedelta) -> str:

@@ -174,7 +174,7 @@ def _details(request: StaffRequest, kept: Customer, other: Customer) -> Details:
     """What the one record will hold."""
     of: dict[str, Callable[[Choice], str]] = {KEPT: lambda each: each.kept, OTHER: lambda each: each.other}
     chosen = {each.name: kept if each.chosen == KEPT else other for each in _personal(request, kept, other)}
-    connections = {each.key.hex: each.pk for each in request.merchant.connection_set.all()}
+    connections = {each.key.hex: each.pk for each in request.connections}
     return Details(
         **{name: getattr(row, name) for name, row in chosen.items()},
         numbers={

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from portal.desk import demo
 from portal.ledger import attention, shifts
 from portal.ledger.forms import ScanForm
-from portal.merchants import access, connection_settings, connections, switches
+from portal.merchants import connection_settings, connections, switches
 from portal.merchants.access import StaffRequest
 from portal.merchants.models import Connection
 from portal.merchants.roles import BY_PIN, Permission, may, who_can
@@ -25,11 +25,9 @@ def staff(request: HttpRequest) -> dict[str, object]:
         return {}
     inside = cast(StaffRequest, request)
     member = inside.member
-    alone = inside.by_pin or inside.viewing is not None
     frame: dict[str, object] = {
         "rail": _rail(inside),
-        # A PIN opens one merchant, as does a look at it; others are not even named.
-        "memberships": switcher([member] if alone else access.memberships(inside.person), current=member),
+        "memberships": switcher(inside.memberships, current=member),
         "person_name": inside.person.name,
         "role_label": member.get_role_display(),
         "viewing": inside.viewing,
@@ -75,10 +73,10 @@ def _stopped(offered: list[Connection]) -> list[str]:
 
 def scannable(request: StaffRequest) -> list[Connection]:
     """The connections a scanned card may be looked up at, by name; on a till those that serve its store."""
-    all_of_them = request.merchant.connection_set.order_by("name", "id")
     if request.till is None:
-        return list(all_of_them)
-    return list(all_of_them.filter(connection_settings.serves(request.till.store)))
+        return list(request.connections)
+    served = request.merchant.connection_set.filter(connection_settings.serves(request.till.store))
+    return list(served.defer("sealed_secrets").order_by("name", "id"))
 
 
 def blank_scan(request: StaffRequest, offered: list[Connection]) -> ScanForm:

@@ -51,10 +51,9 @@ def page(request: StaffRequest, status: int = 200, **more: object) -> HttpRespon
         "time_zone": request.merchant.time_zone,
     }
     if at_the_back:  # those who sit: whoever stands at a till wants the next card, not yesterday
-        mine = list(request.merchant.connection_set.defer("sealed_secrets").order_by("name", "id"))
-        day = yesterday.date()
+        mine, day = request.connections, yesterday.date()
         shown |= {
-            "today": today.lines(request, mine),
+            "today": today.rows(request, mine),
             "tiles": connection_tiles.of(request, mine),
             "yesterday": yesterday.lines(request.merchant, day) if mine else [],
             "yesterday_date": day,

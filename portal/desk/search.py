@@ -94,7 +94,7 @@ def _cards(request: StaffRequest, typed: str) -> Group:
 def _operations(request: StaffRequest, typed: str) -> Group:
     """By a reference or the last four of a card, with an amount or a day to narrow it. An amount alone is looked for
     in the list of operations, which has the patience."""
-    currencies = {str(each.options.get("currency", "")) for each in request.merchant.connection_set.all()} - {""}
+    currencies = {str(each.options.get("currency", "")) for each in request.connections} - {""}
     sought = finding.read(typed, currencies=currencies | {request.merchant.currency})
     ids = finding.operation_ids(request.merchant, sought) if sought.reference or sought.last_four else []
     rows = Operation.objects.filter(merchant=request.merchant, pk__in=ids).select_related("card", "original")

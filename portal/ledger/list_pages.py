@@ -24,7 +24,7 @@ from portal.ledger.listing import Page, Wanted
 from portal.ledger.models import Card, Operation, SavedView
 from portal.merchants import accounts, audit
 from portal.merchants.access import StaffRequest, member
-from portal.merchants.models import Environment, Person
+from portal.merchants.models import Environment
 from portal.merchants.roles import Permission, may
 
 M = TypeVar("M", bound=Model)
@@ -65,13 +65,12 @@ def operations(request: StaffRequest) -> HttpResponse:
     found, page = _page(request, "operations", form, operations_wanted(form, ids), typed)
     writer = list_words.OperationWriter(
         prefix=reverse("operations", args=[request.merchant.slug]),
-        connections={each.pk: each for each in form.around.connections},
-        people=dict(Person.objects.filter(pk__in={row.asked_by_id for row in found.rows}).values_list("pk", "name")),
+        connections=form.around.connections,
     )
     return render(
         request,
         "ledger/operations.html",
-        page | {"lines": [writer.line(row) for row in found.rows], "views": _tabs(request, views, form)},
+        page | {"rows": writer.rows(found.rows), "views": _tabs(request, views, form)},
     )
 
 
@@ -91,12 +90,12 @@ def cards(request: StaffRequest) -> HttpResponse:
         prefix=reverse("cards", args=[request.merchant.slug])
         if may(request.member.role, Permission.LOOK_UP_CARDS)
         else "",
-        connections={each.pk: each for each in form.around.connections},
+        connections=form.around.connections,
     )
     return render(
         request,
         "ledger/cards.html",
-        page | {"lines": [writer.line(row) for row in found.rows], "views": _tabs(request, views, form)},
+        page | {"rows": writer.rows(found.rows), "views": _tabs(request, views, form)},
     )
 
 
@@ -194,19 +193,16 @@ def card_ids(request: StaffRequest, typed: str) -> list[int] | None:
 
 def operations_wanted(form: OperationsForm, ids: list[int] | None) -> Wanted[Operation]:
     """The operations of the list, with what a line of it needs."""
-    wanted = form.wanted(ids)
-    return replace(wanted, rows=wanted.rows.select_related("card").only(*list_words.OPERATION_COLUMNS))
+    return replace(form.wanted(ids), columns=list_words.OPERATION_COLUMNS)
 
 
 def cards_wanted(form: CardsForm, ids: list[int] | None) -> Wanted[Card]:
     """The cards of the list, with what a line of it needs."""
-    wanted = form.wanted(ids)
-    return replace(wanted, rows=wanted.rows.only(*list_words.CARD_COLUMNS))
+    return replace(form.wanted(ids), columns=list_words.CARD_COLUMNS)
 
 
 def _around(request: StaffRequest) -> Around:
-    connections = request.merchant.connection_set.defer("sealed_secrets").order_by("name", "id")
-    return Around(merchant=request.merchant, connections=list(connections))
+    return Around(merchant=request.merchant, connections=request.connections)
 
 
 def _filter(form: ListForm) -> str | None:
@@ -229,7 +225,7 @@ def _page(
     asked = request.POST if request.method == "POST" else request.GET
     after, before = listing.place(asked.get("after", "")), listing.place(asked.get("before", ""))
     found = listing.page(wanted, after=after, before=before)
-    count = listing.count(wanted)
+    count = len(found.rows) if found.is_all else listing.count(wanted)
     page = _around_the_list(request, name, form, typed) | {
         "count": list_words.how_many(count, looked_through=bool(wanted.rest)),
         "too_many": wanted.few and count > finding.MOST,

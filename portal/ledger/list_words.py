@@ -1,14 +1,12 @@
-"""Rows of the lists, said before the template is asked: it only puts them down, so that fifty cost little.
+"""Rows of the lists, written here whole: the template only puts them down, so that fifty cost little.
 
-What is somebody's own words is escaped here, once; the template need not look at it again.
+What is somebody's own words is escaped, each piece where it is first seen.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-from django.utils import timezone
-from django.utils.html import escape
+from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext
 
@@ -16,125 +14,102 @@ from portal import formats
 from portal.ledger import operation_words, words
 from portal.ledger.card_words import levels
 from portal.ledger.listing import COUNTED, WALK
-from portal.ledger.models import Card, Operation, OperationState
+from portal.ledger.models import OperationState
 from portal.merchants.models import Connection, Environment
 
 # What a row needs; the sealed and the long columns stay where they are.
 OPERATION_COLUMNS = (
-    *("key", "merchant", "connection", "verb", "amount_minor", "currency", "points"),
-    *("asked_by", "asked_at", "state", "card__last_four"),
+    *("pk", "key", "connection_id", "verb", "amount_minor", "currency", "points", "asked_at", "state"),
+    *("asked_by_id", "asked_by__name", "card__last_four"),
 )
 CARD_COLUMNS = (
-    *("key", "merchant", "connection", "last_four", "first_seen_at", "balance_minor", "balance_currency"),
+    *("pk", "key", "connection_id", "last_four", "first_seen_at", "balance_minor", "balance_currency"),
     *("points", "card_status", "read_at"),
 )
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class When:
-    """A moment as a row shows it: for machines, exact, and short."""
-
-    iso: SafeString
-    exact: SafeString
-    short: SafeString
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OperationLine:
-    """One operation in the list."""
-
-    url: SafeString
-    title: SafeString
-    last_four: SafeString
-    connection: SafeString
-    sandbox: bool
-    amount: SafeString
-    shape: str
-    word: SafeString
-    by: SafeString
-    when: When
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CardLine:
-    """One card in the list; without an address for whoever may not open cards."""
-
-    url: SafeString
-    last_four: SafeString
-    connection: SafeString
-    sandbox: bool
-    balance: SafeString
-    shape: str
-    word: SafeString
-    read: When | None
-    seen: When
+_OPERATION = (
+    '<tr><td class="lead"><a href="{url}">{title}</a></td><td class="minor of-card">{card}</td>'
+    '<td class="minor unlabelled">{connection}</td><td class="amount">{amount}</td>'
+    '<td class="state">{outcome}</td><td class="minor by">{by}</td>'
+    '<td class="minor unlabelled when">{when}</td></tr>'
+)
+_CARD = (
+    '<tr><td class="lead">{card}</td><td class="minor unlabelled">{connection}</td><td class="amount">{balance}</td>'
+    '<td class="state">{status}</td><td class="minor by" data-label="{read_label}">{read}</td>'
+    '<td class="minor unlabelled when">{seen}</td></tr>'
+)
 
 
 class OperationWriter:
-    """Says operations as lines. What is the same for many rows is said once: words, names, addresses."""
+    """Writes operations as rows of a table. What is the same for many is written once: words, names, connections."""
 
-    def __init__(self, *, prefix: str, connections: Mapping[int, Connection], people: Mapping[int, str]) -> None:
-        self._prefix, self._now = escape(prefix), timezone.now()
-        self._connections = {pk: (escape(each.name), _is_sandbox(each)) for pk, each in connections.items()}
-        self._people = {pk: escape(name) for pk, name in people.items()}
+    def __init__(self, *, prefix: str, connections: Sequence[Connection]) -> None:
+        self._prefix, self._moments = escape(prefix), formats.Moments()
+        self._connections = _connections(connections)
         self._machine = escape(operation_words.name_of(None))
         self._titles = {verb: escape(str(title)) for verb, title in operation_words.TITLES.items()}
         self._outcomes = {
-            str(state): (operation_words.SHAPES[state], escape(str(state.label))) for state in OperationState
+            str(state): _outcome(operation_words.SHAPES[state], str(state.label)) for state in OperationState
         }
+        self._ending = _ending()
 
-    def line(self, row: Operation) -> OperationLine:
-        """The operation as it stands in the list."""
-        connection, sandbox = self._connections[row.connection_id]
-        shape, word = self._outcomes[row.state]
-        by = self._people.get(row.asked_by_id, SafeString("")) if row.asked_by_id else self._machine
-        return OperationLine(
-            url=mark_safe(f"{self._prefix}{row.key}/"),  # a path of ours and a UUID
+    def rows(self, operations: Iterable[Any]) -> SafeString:
+        """The operations, with OPERATION_COLUMNS each, as they stand in the list."""
+        return mark_safe("\n".join(map(self._row, operations)))  # escaped above and below, each piece
+
+    def _row(self, row: Any) -> str:
+        return _OPERATION.format(
+            url=f"{self._prefix}{row.key}/",  # a path of ours and a UUID
             title=self._titles[row.verb],
-            last_four=escape(row.card.last_four) if row.card else SafeString(""),
-            connection=connection,
-            sandbox=sandbox,
+            card=f"{self._ending} {escape(row.card__last_four)}" if row.card__last_four is not None else "",
+            connection=self._connections[row.connection_id],
             amount=escape(operation_words.amount(row)),
-            shape=shape,
-            word=word,
-            by=by,
-            when=when(row.asked_at, now=self._now),
+            outcome=self._outcomes[row.state],
+            by=escape(row.asked_by__name) if row.asked_by_id else self._machine,
+            when=self._moments.tag(row.asked_at),
         )
 
 
 class CardWriter:
-    """Says cards as lines. `prefix` is where a card's page stands, or nothing."""
+    """Writes cards as rows of a table. `prefix` is where a card's page stands, or nothing for whoever may open none."""
 
-    def __init__(self, *, prefix: str, connections: Mapping[int, Connection]) -> None:
-        self._prefix, self._now = escape(prefix), timezone.now()
-        self._connections = {pk: (escape(each.name), _is_sandbox(each)) for pk, each in connections.items()}
-        self._statuses = {status: (shape, escape(str(text))) for status, (shape, text) in words.STATUS_WORDS.items()}
+    def __init__(self, *, prefix: str, connections: Sequence[Connection]) -> None:
+        self._prefix, self._moments = escape(prefix), formats.Moments()
+        self._connections = _connections(connections)
+        self._statuses = {status: _outcome(shape, str(text)) for status, (shape, text) in words.STATUS_WORDS.items()}
+        self._unread = _outcome("waiting", gettext("Not read yet"))
+        self._ending, self._read_label = _ending(), escape(gettext("Last read"))
 
-    def line(self, row: Card) -> CardLine:
-        """The card as it stands in the list."""
-        connection, sandbox = self._connections[row.connection_id]
-        shape, word = self._statuses.get(row.card_status, ("waiting", escape(gettext("Not read yet"))))
-        return CardLine(
-            url=mark_safe(f"{self._prefix}{row.key}/") if self._prefix else SafeString(""),
-            last_four=escape(row.last_four),
-            connection=connection,
-            sandbox=sandbox,
-            balance=escape(" · ".join(filter(None, levels(row)))),
-            shape=shape,
-            word=word,
-            read=when(row.read_at, now=self._now) if row.read_at else None,
-            seen=when(row.first_seen_at, now=self._now),
+    def rows(self, cards: Iterable[Any]) -> SafeString:
+        """The cards, with CARD_COLUMNS each, as they stand in the list."""
+        return mark_safe("\n".join(map(self._row, cards)))  # escaped above and below, each piece
+
+    def _row(self, row: Any) -> str:
+        card = f"{self._ending} {escape(row.last_four)}"
+        return _CARD.format(
+            card=f'<a href="{self._prefix}{row.key}/">{card}</a>' if self._prefix else card,
+            connection=self._connections[row.connection_id],
+            balance=escape(" · ".join(filter(None, levels(row)))) or "–",
+            status=self._statuses.get(row.card_status, self._unread),
+            read_label=self._read_label,
+            read=self._moments.tag(row.read_at) if row.read_at else "–",
+            seen=self._moments.tag(row.first_seen_at),
         )
 
 
-def when(at: datetime, *, now: datetime) -> When:
-    """The moment, written for a row."""
-    local = timezone.localtime(at)
-    return When(
-        iso=mark_safe(local.isoformat(timespec="seconds")),  # digits and signs
-        exact=escape(f"{formats.exact(local)} ({formats.in_utc(local)})"),
-        short=escape(formats.moment(local, now=now)),
-    )
+def _connections(connections: Sequence[Connection]) -> dict[int, str]:
+    tag = format_html(' <span class="tag tag-sandbox">{}</span>', gettext("sandbox"))
+    return {
+        each.pk: escape(each.name) + (tag if each.environment == Environment.SANDBOX else "") for each in connections
+    }
+
+
+def _outcome(shape: str, word: str) -> str:
+    return format_html('<span class="outcome outcome-still outcome-{}">{}</span>', shape, word)
+
+
+def _ending() -> str:
+    return format_html('<span aria-hidden="true">••••</span> <span class="unseen">{}</span>', gettext("Card ending in"))
 
 
 def how_many(count: int, *, looked_through: bool) -> str:
@@ -143,7 +118,3 @@ def how_many(count: int, *, looked_through: bool) -> str:
     if looked_through and count <= COUNTED:
         return gettext("%(count)s among the latest %(most)s") % {"count": shown, "most": formats.number(WALK)}
     return gettext("%(count)s in all") % {"count": shown}
-
-
-def _is_sandbox(connection: Connection) -> bool:
-    return connection.environment == Environment.SANDBOX

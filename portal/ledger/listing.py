@@ -51,7 +51,7 @@ class Wanted(Generic[M]):
     """A list. `rows` are what an index holds in the order of `at`, `rest` is what no index holds (or nothing).
 
     Of `few` rows, those found by their numbers, all are read and cut afterwards: told of an end, PostgreSQL would
-    rather walk through the list until it has met so many.
+    rather walk through the list until it has met so many. `columns` are read of each row, if not all.
     """
 
     rows: QuerySet[M]
@@ -59,6 +59,7 @@ class Wanted(Generic[M]):
     rest: Q
     oldest_first: bool = False
     few: bool = False
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +71,11 @@ class Page(Generic[M]):
     previous: Place | None = None
     next: Place | None = None
     looked_to: datetime | None = None
+
+    @property
+    def is_all(self) -> bool:
+        """Whether there is nothing before it, behind it, or beyond what was looked through."""
+        return self.previous is None and self.next is None and self.looked_to is None
 
 
 def page(wanted: Wanted[M], *, after: Place | None, before: Place | None, size: int = PAGE) -> Page[M]:
@@ -91,7 +97,8 @@ def count(wanted: Wanted[Any]) -> int:
         wanted, wanted.rows, _edge(wanted, wanted.rows, oldest_first=wanted.oldest_first), wanted.oldest_first
     )
     # In order: a row of the merchant's is then found where the list is, and not among everybody's.
-    return rows.order_by(*_order(wanted, oldest_first=wanted.oldest_first))[: COUNTED + 1].count()
+    ordered = rows.order_by(*_order(wanted, oldest_first=wanted.oldest_first))
+    return ordered[: COUNTED + 1].count()
 
 
 # ---- How it is read -------------------------------------------------------------------------------------------------
@@ -99,7 +106,8 @@ def _read(wanted: Wanted[M], start: Place | None, size: int, *, oldest_first: bo
     rows = _beyond(wanted, start, oldest_first=oldest_first)
     edge = _edge(wanted, rows, oldest_first=oldest_first)
     ordered = _within(wanted, rows, edge, oldest_first).order_by(*_order(wanted, oldest_first=oldest_first))
-    found = list(ordered)[: size + 1] if wanted.few else list(ordered[: size + 1])
+    read: Any = ordered.values_list(*wanted.columns, named=True) if wanted.columns else ordered
+    found = list(read)[: size + 1] if wanted.few else list(read[: size + 1])
     if len(found) > size:
         return Page(rows=found[:size], next=_of(wanted, found[size - 1 : size]))
     if edge is None:

@@ -14,7 +14,7 @@ request that is not safe meets a 403, and the database refuses to write.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, cast
@@ -27,13 +27,14 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, Ht
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone, translation
+from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext as _
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
 from portal import formats
 from portal.merchants import audit, tenancy, tills, viewing
-from portal.merchants.models import Member, Merchant, Person, Till
+from portal.merchants.models import Connection, Member, Merchant, Person, Till
 from portal.merchants.roles import BY_PIN, Permission, may, who_can
 from portal.merchants.standing import still_may as still_may  # asked for by this module's name
 from portal.merchants.viewing import Viewing
@@ -48,11 +49,16 @@ class StaffRequest(HttpRequest):
     """A request inside `@member`: its person, membership and merchant are known, and the till it comes from, if any.
 
     By a PIN, `member.role` is Cashier whatever stands in the row, and `user` is nobody: it opens only what asks
-    `@member`. For an administrator who only looks, `viewing` is set and `member` is no row at all.
+    `@member`. For an administrator who only looks, `viewing` is set and `member` is no row at all. Neither of them gets
+    to know other merchants: `memberships`, by the merchant's name, are all of a person's who is signed in.
+
+    `connections` are the merchant's, by name and without their secrets, read when a page first wants them.
     """
 
     person: Person
     member: Member
+    memberships: list[Member]
+    connections: Sequence[Connection]
     merchant: Merchant
     till: Till | None
     by_pin: bool
@@ -78,16 +84,18 @@ def member(
                     return _to_administration(request, staff.viewing)
                 staff.person = cast(Person, request.user)
                 found = viewing.onlooker(staff.viewing, staff.person)
+                staff.memberships = [found] if found else []
             elif staff.by_pin:
                 found = tills.cashier(request, till) if till and till.merchant.slug == merchant else None
                 if found is None:
                     return _to_lock(request, till) if till else _to_sign_in(request)
-                staff.person = found.person
+                staff.person, staff.memberships = found.person, [found]
             elif till and tills.was_left_alone(request, till):
                 return _to_lock(request, till)
             else:
                 staff.person = cast(Person, request.user)
-                found = _membership(staff.person, merchant)
+                staff.memberships = memberships(staff.person)
+                found = next((each for each in staff.memberships if each.merchant.slug == merchant), None)
             if found is None:
                 audit.record(
                     "address refused",
@@ -98,6 +106,7 @@ def member(
                 )
                 raise Http404
             staff.member, staff.merchant = found, found.merchant
+            staff.connections = cast(Sequence[Connection], SimpleLazyObject(lambda: _connections(staff.merchant)))
             staff.till = till if till and till.merchant_id == found.merchant_id and not staff.viewing else None
             with (
                 tenancy.merchant(found.merchant_id),
@@ -151,9 +160,8 @@ def _was_here(member: Member) -> None:
         Member.objects.filter(long_ago, pk=member.pk, merchant=member.merchant_id).update(seen_at=now)
 
 
-def _membership(person: Person, slug: str) -> Member | None:
-    with tenancy.memberships_of(person.pk):
-        return Member.objects.select_related("merchant").filter(person=person, merchant__slug=slug).first()
+def _connections(merchant: Merchant) -> list[Connection]:
+    return list(merchant.connection_set.defer("sealed_secrets").order_by("name", "id"))
 
 
 def _to_sign_in(request: HttpRequest) -> HttpResponse:

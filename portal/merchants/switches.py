@@ -113,8 +113,9 @@ def subject(switch: Switch) -> str:
 
 # ---- What is off ----------------------------------------------------------------------------------------------
 def in_force() -> list[Switch]:
-    """All that is switched off and concerns whoever asks, in one query: a handful at the worst of times."""
-    return list(_in_force().select_related("connection").order_by("id"))
+    """All that is switched off and concerns whoever asks, in one query: a handful at the worst of times, and none at
+    any other, when no connection is read beside them."""
+    return list(_in_force().prefetch_related("connection").order_by("id"))
 
 
 def _in_force() -> QuerySet[Switch]:
