@@ -194,6 +194,8 @@ TEMPLATES = [
     }
 ]
 
+FORM_RENDERER = "portal.widgets.Renderer"
+
 # ---- Data -----------------------------------------------------------------------------------------------------
 # The application's role reads and writes rows under row-level security. The owner's login, where it is given at all,
 # serves `release`, test set-up and removing demo data only.
