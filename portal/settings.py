@@ -300,7 +300,6 @@ MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 SESSION_ENGINE = "portal.merchants.session_store"
 SESSION_LASTS_SECONDS = 12 * 3600  # whoever works, and however much
 SESSION_COOKIE_AGE = 30 * 60  # idle: a till left alone for half an hour is locked
-SESSION_SAVE_EVERY_REQUEST = True  # otherwise the half hour would count from signing in
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = HTTPS

@@ -1,10 +1,15 @@
 """Where people are signed in, how long, and how all of it ends at once."""
 
 import time
+from datetime import timedelta
 
 import pytest
 from django.contrib.sessions.models import Session
+from django.db import connection
+from django.db.models import F
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from portal.merchants import sessions, web_vault
 from portal.merchants.models import BrowserSession, Person
@@ -114,6 +119,59 @@ def test_a_session_ends_after_twelve_hours_however_busy(alice, monkeypatch):
 
     assert before
     assert not is_in(here)
+
+
+def gone(seconds: float) -> None:
+    """So much more of every session's time is gone."""
+    Session.objects.update(expire_date=F("expire_date") - timedelta(seconds=seconds))
+
+
+def left(browser) -> float:
+    """Seconds until the session ends if nobody uses it."""
+    row = Session.objects.get(session_key=browser.session.session_key)
+    return float((row.expire_date - timezone.now()).total_seconds())
+
+
+def test_a_session_in_use_goes_on_and_is_written_once_a_minute(alice):
+    here = sign_in()
+    assert is_in(here)
+    gone(50)
+    assert is_in(here)
+    before = left(here)
+    gone(20)
+    assert is_in(here)
+    after = left(here)
+
+    gone(29 * 60)
+    late = is_in(here)
+    gone(30 * 60 + 1)
+
+    assert before < 30 * 60 - 49, "a page within the first minute writes nothing"
+    assert after > 30 * 60 - 5
+    assert late
+    assert not is_in(here)
+
+
+def test_a_page_that_changes_nothing_writes_nothing(alice):
+    here = sign_in()
+    assert is_in(here)
+
+    with CaptureQueriesContext(connection) as asked:
+        assert is_in(here)
+
+    assert [each["sql"] for each in asked if not each["sql"].lstrip().startswith("SELECT")] == []
+
+
+def test_a_session_of_half_a_minute_is_renewed_each_second(alice):
+    here = sign_in()
+    assert is_in(here)
+    session = here.session
+    session.set_expiry(30)
+    session.save()
+    gone(5)
+
+    assert is_in(here)
+    assert left(here) > 28
 
 
 def test_the_list_names_no_session_that_has_ended_by_itself(alice, settings):
