@@ -87,6 +87,7 @@ app.conf.update(
             ("ledger", "sweep_operations"),
             ("mail", "sweep_mails"),
             ("merchants", "sweep_drafts"),
+            ("shopper", "sweep_tries"),
         )
     }
     | {
@@ -104,7 +105,7 @@ app.conf.update(
         },
     },
 )
-app.autodiscover_tasks(["portal.merchants", "portal.ledger", "portal.mail", "portal.desk"])
+app.autodiscover_tasks(["portal.merchants", "portal.ledger", "portal.mail", "portal.shopper", "portal.desk"])
 
 
 @signals.worker_init.connect

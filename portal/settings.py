@@ -149,6 +149,7 @@ INSTALLED_APPS = [
     "portal.mail",
     "portal.customers",
     "portal.ledger",
+    "portal.shopper",
     "portal.desk",
 ]
 
@@ -365,6 +366,31 @@ APPROVAL_SECONDS = env_count("APPROVAL_SECONDS", 15 * 60, least=1)
 # The test of a connection asks three times at most; a worker silent for longer is taken for dead.
 TRIAL_LEASE_SECONDS = env_count("TRIAL_LEASE_SECONDS", 3 * LOOK_UP_SECONDS + 10, least=2)
 SWEEP_SECONDS = env_count("SWEEP_SECONDS", 5, least=1)
+
+# ---- The public balance page ----------------------------------------------------------------------------------
+# Tries from one address (an IPv4, or the 64 bits of an IPv6 that belong to one household) in a minute, hour and day.
+SHOPPER_ADDRESS_MINUTE = env_count("SHOPPER_ADDRESS_MINUTE", 5, least=1)
+SHOPPER_ADDRESS_HOUR = env_count("SHOPPER_ADDRESS_HOUR", 20, least=1)
+SHOPPER_ADDRESS_DAY = env_count("SHOPPER_ADDRESS_DAY", 60, least=1)
+# From its network (/24 or /48); past it, a try costs four times the work.
+SHOPPER_NETWORK_HOUR = env_count("SHOPPER_NETWORK_HOUR", 60, least=1)
+# Wrong tries at one card: 5 in 15 minutes are a person's; 30 in 30 days find a PIN of four digits with 0.3 %.
+SHOPPER_CARD_QUARTER = env_count("SHOPPER_CARD_QUARTER", 5, least=1)
+SHOPPER_CARD_DAY = env_count("SHOPPER_CARD_DAY", 10, least=1)
+SHOPPER_CARD_MONTH = env_count("SHOPPER_CARD_MONTH", 30, least=1)
+# One PIN tried over so many cards in an hour costs eight times the work.
+SHOPPER_PIN_CARDS = env_count("SHOPPER_PIN_CARDS", 20, least=1)
+# Of one merchant's shoppers so many are asked about at once, and so many wait.
+SHOPPERS_AT_ONCE = env_count("SHOPPERS_AT_ONCE", 4, least=1)
+SHOPPERS_WAITING = env_count("SHOPPERS_WAITING", 20, least=1)
+# Hashings on average for one try, each of 2,000 rounds: half a second to two seconds of a telephone.
+SHOPPER_WORK = env_count("SHOPPER_WORK", 256, least=1)
+SHOPPER_PROOF_SECONDS = env_count("SHOPPER_PROOF_SECONDS", 5 * 60, least=5)
+SHOPPER_TYPING_SECONDS = env_count("SHOPPER_TYPING_SECONDS", 2, least=0)  # nobody types number and PIN faster
+SHOPPER_SHOWN_SECONDS = env_count("SHOPPER_SHOWN_SECONDS", 5 * 60, least=30)  # then the balance is asked for anew
+SHOPPER_PATIENCE_MS = env_count(
+    "SHOPPER_PATIENCE_MS", 2000, least=50
+)  # the limits' queries; past it the page is closed
 
 # ---- On call --------------------------------------------------------------------------------------------------
 # Every worker is given something to do this often, so that one that hears nothing is told from one that rests.

@@ -122,6 +122,14 @@ GROUPS: dict[str, tuple[Promise, dict[str, Promise]]] = {
             "host approval withdrawn": _("Withdrew the approval of an address of a provider"),
         },
     ),
+    "balance page": (
+        _("Public balance page"),
+        {
+            "balance page changed": _("Changed the public balance page"),
+            "balance page opened again": _("Let wrong tries no longer close the balance page"),
+            "shopper tries forgiven": _("Let a card be tried again on the balance page"),
+        },
+    ),
     "administrators": (
         _("Administrators"),
         {
@@ -192,6 +200,18 @@ DETAILS: dict[str, Promise] = {
     "concurrency": _("Operations at once"),
     "per_second": _("Operations per second"),
     "public_use": _("Public balance page"),
+    "tries": _("Wrong tries"),
+    "is_open": _("Open"),
+    "contact": _("How the shop is reached"),
+    "colour": _("Colour"),
+    "logo": _("Logo"),
+    "last_digits": _("Last characters that will do"),
+    "number_length": _("Characters of a whole number"),
+    "in_sequence": _("Numbers follow one another"),
+    "cards_in_use": _("Cards in use"),
+    "pin_length": _("Characters of a PIN"),
+    "pin_letters": _("PINs have letters"),
+    "finds_a_year": _("Cards found by guessing that are bearable"),
     "only_this_desk": _("Only this desk moves these cards"),
     "reads_balance_first": _("Reads the balance first"),
     "credentials_until": _("Credentials serve until"),

@@ -1,5 +1,6 @@
 """Look-ups: the only writer of Inquiry, and the one who asks providers for balances.
 
+    HELD ───────────↘
     WANTS PIN ──→ WAITING → ASKING ─┬→ ANSWERED
     WANTS NUMBER ──↗  ↑             ├→ FAILED
        ↑    ↑         │             ├→ WANTS PIN      a near miss: the password is nearly right
@@ -8,6 +9,9 @@
 
 A look-up moves no value, so asking again is safe; it is still asked sparingly, because each question counts at the
 provider. What was typed is sealed before it is stored and erased in the transaction that stores the end.
+
+A shopper's look-up, from the public page, is kept apart from the staff's: it remembers no card, for anybody can type
+any number there; it takes no hint and keeps neither holder nor token; and of one merchant only a few are asked at once.
 """
 
 import json
@@ -17,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from django.conf import settings
+from django.db import connection as database
 from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -35,7 +40,17 @@ from portal.connectors.base import (
 )
 from portal.connectors.http import Exchange
 from portal.ledger import calls, cards, health, wake
-from portal.ledger.models import NOT_NOW, SEALED_ELSEWHERE, WORKER_LOST, Card, Inquiry, Pulse, State, inquiry_writer
+from portal.ledger.models import (
+    NOT_NOW,
+    SEALED_ELSEWHERE,
+    WORKER_LOST,
+    Card,
+    Inquiry,
+    Pulse,
+    State,
+    Typed,
+    inquiry_writer,
+)
 from portal.merchants import access, connections, pauses, switches, tenancy, vault
 from portal.merchants.models import Connection, Member
 from portal.merchants.roles import Permission
@@ -132,7 +147,60 @@ def give_number(inquiry: Inquiry, *, number: str) -> None:
         sealed_number=vault.seal(_place(inquiry, "number"), number.encode()),
         card_index=cards.index_of(inquiry.connection, number),
         last_four=number[-4:],
+        typed_by_shopper=Typed.WHOLE if inquiry.typed_by_shopper else "",
     )
+
+
+@inquiry_writer.writes
+def open_for_shopper(
+    *,
+    merchant_id: int,
+    key: uuid.UUID,
+    connection: Connection,
+    number: str,
+    pin: str,
+    client: ClientContext,
+    typed: Typed,
+    held: bool,
+) -> Inquiry:
+    """Take in what a shopper typed, in the caller's transaction. It waits for a worker, or `held` for `let_go`.
+
+    Raises NotNow.
+    """
+    connections.refuse_unless_asked(connection, switches.LOOK_UP)
+    fresh = Inquiry(merchant_id=merchant_id, connection=connection, key=key, typed_by_shopper=typed)
+    fresh.card_index, fresh.last_four = cards.index_of(connection, number), number[-4:]
+    fresh.sealed_number = vault.seal(_place(fresh, "number"), number.encode())
+    fresh.sealed_pin = vault.seal(_place(fresh, "pin"), pin.encode()) if pin else None
+    fresh.sealed_client = vault.seal(_place(fresh, "client"), json.dumps([client.address, client.headers]).encode())
+    fresh.state = State.HELD if held else State.WAITING
+    fresh.woken_at = None if held else timezone.now()
+    fresh.save(force_insert=True)
+    if not held:
+        _wake(fresh)
+    return fresh
+
+
+@inquiry_writer.writes
+def let_go(inquiry: Inquiry) -> None:
+    """Send a held look-up to a worker, in the caller's transaction. Raises NotNow."""
+    connections.refuse_unless_asked(inquiry.connection, switches.LOOK_UP)
+    held = Inquiry.objects.filter(pk=inquiry.pk, merchant=inquiry.merchant_id, state=State.HELD)
+    if held.update(state=State.WAITING, woken_at=Now()):
+        _wake(inquiry)
+
+
+@inquiry_writer.writes
+def drop(inquiry: Inquiry) -> None:
+    """Erase a held look-up that will not be asked, with what was typed."""
+    Inquiry.objects.filter(pk=inquiry.pk, merchant=inquiry.merchant_id, state=State.HELD).delete()
+
+
+def shoppers_under_way(merchant_id: int) -> tuple[int, int]:
+    """How many look-ups of the merchant's shoppers wait for a worker, and how many are being asked."""
+    rows = Inquiry.objects.filter(merchant=merchant_id, state__in=(State.WAITING, State.ASKING))
+    states = list(rows.exclude(typed_by_shopper="").values_list("state", flat=True))
+    return states.count(State.WAITING), states.count(State.ASKING)
 
 
 def _give(inquiry: Inquiry, wanted: State, **sealed: object) -> None:
@@ -186,16 +254,33 @@ def answer(inquiry_id: int) -> None:
             _store_failure(inquiry, failure)
         else:
             _store_reading(inquiry, reading)
+        if inquiry.typed_by_shopper:
+            _wake_the_next_shopper(inquiry)
 
 
 @inquiry_writer.writes
 def _claim(inquiry_id: int) -> Inquiry | None:
-    claimed = Inquiry.objects.filter(pk=inquiry_id, state=State.WAITING).update(
-        state=State.ASKING,
-        attempt=F("attempt") + 1,
-        lease_until=Now() + timedelta(seconds=settings.LOOK_UP_LEASE_SECONDS),
-    )
+    waiting = Inquiry.objects.filter(pk=inquiry_id, state=State.WAITING)
+    with transaction.atomic():
+        if merchant := waiting.exclude(typed_by_shopper="").values_list("merchant", flat=True).first():
+            with database.cursor() as cursor:  # of two workers one counts after the other
+                cursor.execute("SELECT pg_advisory_xact_lock(hashtext('shoppers of a merchant'), %s::int)", [merchant])
+            if shoppers_under_way(merchant)[1] >= settings.SHOPPERS_AT_ONCE:
+                return None  # it is woken when one of them ends
+        claimed = waiting.update(
+            state=State.ASKING,
+            attempt=F("attempt") + 1,
+            lease_until=Now() + timedelta(seconds=settings.LOOK_UP_LEASE_SECONDS),
+        )
     return Inquiry.objects.select_related("connection__merchant", "card").get(pk=inquiry_id) if claimed else None
+
+
+def _wake_the_next_shopper(inquiry: Inquiry) -> None:
+    """One that was left waiting because others were being asked. A wake-up too many finds nothing to do."""
+    waiting = Inquiry.objects.filter(merchant=inquiry.merchant_id, state=State.WAITING).exclude(typed_by_shopper="")
+    following = waiting.order_by("woken_at").values_list("pk", flat=True).first()
+    if following is not None:
+        wake.for_look_up(following)
 
 
 def _ask(inquiry: Inquiry) -> Reading:
@@ -263,11 +348,12 @@ _ERASED: dict[str, object] = {
 
 @inquiry_writer.writes
 def _store_reading(inquiry: Inquiry, reading: Reading) -> None:
-    if reading.status == CardStatus.NEEDS_FULL_NUMBER:
+    shopper = bool(inquiry.typed_by_shopper)
+    if reading.status == CardStatus.NEEDS_FULL_NUMBER and inquiry.typed_by_shopper != Typed.WHOLE:
         # Not an end: the password typed for this card is kept, sealed, until the whole number is here.
         _move(inquiry, State.WANTS_NUMBER, lease_until=None, woken_at=None, card_status=reading.status)
         return
-    if reading.status == CardStatus.NEAR_MISS:
+    if reading.status == CardStatus.NEAR_MISS and not shopper:
         _move(
             inquiry,
             State.WANTS_PIN,
@@ -278,7 +364,8 @@ def _store_reading(inquiry: Inquiry, reading: Reading) -> None:
         )
         return
     total = cards.money_of(reading)
-    token = reading.usage_token
+    cash, bonus = cards.parts_of(reading)
+    token = "" if shopper else reading.usage_token
     with transaction.atomic():
         cards.remember(inquiry.card_id, reading, inquiry.connection.merchant)
         _move(
@@ -289,10 +376,12 @@ def _store_reading(inquiry: Inquiry, reading: Reading) -> None:
             card_status=reading.status,
             balance_minor=total.minor if total else None,
             balance_currency=total.currency if total else "",
+            cash_minor=cash,
+            bonus_minor=bonus,
             points=cards.points_of(reading),
-            holder=cards.masked_holder(reading.customer),
+            holder={} if shopper else cards.masked_holder(reading.customer),
             expires_on=cards.last_day(reading, inquiry.connection.merchant),
-            description=reading.description[:200],
+            description="" if shopper else reading.description[:200],
             sealed_usage_token=vault.seal(_place(inquiry, "usage token"), token.encode()) if token else None,
         )
 

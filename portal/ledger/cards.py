@@ -11,6 +11,7 @@ from django.db import connection as database
 from django.db import transaction
 
 from portal.connectors.base import CardStatus, CustomerDetails, Reading
+from portal.connectors.results import BONUS, CASH
 from portal.customers import words
 from portal.ledger import clock
 from portal.ledger.models import Card
@@ -91,6 +92,12 @@ def remember(card_id: int | None, reading: Reading, merchant: Merchant) -> None:
 def money_of(reading: Reading) -> Money | None:
     """The money on the card in its connection's currency, or None where the provider tells none."""
     return next((b.value for b in reading.balances if b.kind == "total" and isinstance(b.value, Money)), None)
+
+
+def parts_of(reading: Reading) -> tuple[int | None, int | None]:
+    """What of its money was paid in and what was given, in minor units; None where the provider does not say."""
+    parts = {each.kind: each.value.minor for each in reading.balances if isinstance(each.value, Money)}
+    return parts.get(CASH), parts.get(BONUS)
 
 
 def points_of(reading: Reading) -> int | None:

@@ -29,6 +29,7 @@ view_writer = Writer("portal.ledger.saved_views")
 class State(models.TextChoices):
     """Where a look-up stands."""
 
+    HELD = "held", _("Waits for more proof")
     WANTS_PIN = "wants_pin", _("Needs the password")
     WANTS_NUMBER = "wants_number", _("Needs the whole number")
     WAITING = "waiting", _("Waiting")
@@ -44,6 +45,13 @@ WORKER_LOST = "worker_lost"
 SEALED_ELSEWHERE = "sealed_elsewhere"
 
 FINAL = (State.ANSWERED, State.FAILED)
+
+
+class Typed(models.TextChoices):
+    """What a shopper typed on the public page; nothing where staff asked."""
+
+    SHORT = "short", _("The end of the number")
+    WHOLE = "whole", _("The whole number")
 
 
 class Card(models.Model):
@@ -101,6 +109,7 @@ class Inquiry(models.Model):
         Card, null=True, on_delete=models.CASCADE, help_text="Where the number is known to be whole."
     )
     asked_by = models.ForeignKey(Person, null=True, on_delete=models.SET_NULL)
+    typed_by_shopper = models.CharField(max_length=5, choices=Typed.choices, blank=True, db_default="")
     asked_at = models.DateTimeField(db_default=Now())
     state = models.CharField(max_length=20, choices=State.choices)
 
@@ -120,6 +129,8 @@ class Inquiry(models.Model):
     card_status = models.CharField(max_length=30, blank=True, help_text="connectors.base.CardStatus.")
     balance_minor = models.BigIntegerField(null=True, help_text="Minor units.")
     balance_currency = models.CharField(max_length=3, blank=True)
+    cash_minor = models.BigIntegerField(null=True, help_text="What of it was paid in, where the provider tells.")
+    bonus_minor = models.BigIntegerField(null=True, help_text="What of it was given.")
     points = models.BigIntegerField(null=True)
     expires_on = models.DateField(null=True, help_text="Last valid day.")
     holder = models.JSONField(default=dict, help_text="Who holds the card, masked before it is stored.")

@@ -20,7 +20,8 @@ from portal.merchants.roles import Permission
 def look_up(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
     """Show one look-up; while it waits, htmx asks for the fragment `reading` every second. A post brings what the
     card page asked for: the password, or the whole number."""
-    inquiry = Inquiry.objects.select_related("connection", "card").filter(merchant=request.merchant, key=key).first()
+    of_staff = Inquiry.objects.filter(merchant=request.merchant, typed_by_shopper="")
+    inquiry = of_staff.select_related("connection", "card").filter(key=key).first()
     if inquiry is None:
         audit.record("look-up not found", str(key), merchant=request.merchant, person=request.person, request=request)
         return render(request, "ledger/look_up_gone.html", {"desk_url": _desk(request)}, status=404)

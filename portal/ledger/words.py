@@ -70,7 +70,7 @@ def view(inquiry: Inquiry, *, next_url: str) -> View:
                 spoken=gettext("The card company needs the whole number."),
                 next_url=next_url,
             )
-        case State.WAITING | State.ASKING:
+        case State.WAITING | State.ASKING | State.HELD:
             stalled = (
                 inquiry.state == State.WAITING
                 and inquiry.woken_at is not None

@@ -111,6 +111,7 @@ _ONLY_ABOUT_IT = {
     "merchants.ConnectionDraft",
     "merchants.Switch",
     "ledger.CallCount",
+    "shopper.Try",
 }
 
 

@@ -54,6 +54,7 @@ class Permission(StrEnum):
     MANAGE_PEOPLE = "manage_people"
     MANAGE_OWNERS = "manage_owners"
     SET_LIMITS = "set_limits"
+    MANAGE_BALANCE_PAGE = "manage_balance_page"
 
 
 EVERYBODY = frozenset(Role)
@@ -111,6 +112,11 @@ TABLE: dict[Permission, tuple[Promise, frozenset[Role]]] = {
     # Asked for by may_give: only who holds it gives it, so nobody but an owner makes or unmakes one.
     Permission.MANAGE_OWNERS: (_("Inviting, changing and removing owners"), frozenset({Role.OWNER})),
     Permission.SET_LIMITS: (_("Setting limits"), frozenset({Role.OWNER})),
+    # How many wrong tries the page bears, and who made them, is for those who answer for the cards.
+    Permission.MANAGE_BALANCE_PAGE: (
+        _("Opening and changing the balance page, and seeing who tried cards there"),
+        frozenset({Role.OWNER, Role.MANAGER}),
+    ),
     # Owners and managers answer for what their people do, accountants for what the books say. It holds everybody's
     # addresses and doings, so those who only look on do not see it; that nobody can change it keeps managers honest.
     Permission.SEE_AUDIT: (

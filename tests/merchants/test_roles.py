@@ -16,6 +16,7 @@ OF_MANAGERS = {
     Permission.MANAGE_TILLS,
     Permission.MANAGE_PEOPLE,
     Permission.SEE_AUDIT,
+    Permission.MANAGE_BALANCE_PAGE,
 }
 OF_OWNERS = {Permission.MANAGE_OWNERS, Permission.SET_LIMITS}
 CUSTOMERS = {permission for permission in Permission if permission.endswith("_customers")}
