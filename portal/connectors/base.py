@@ -225,6 +225,11 @@ class Connector:
         return {}
 
     @classmethod
+    def step(cls, method: str, url: str) -> Message | None:
+        """What one call was for, about `%(connection)s`, where a verb takes several; None where it takes one."""
+        return None
+
+    @classmethod
     def wants_pin(cls, options: Mapping[str, object]) -> bool:
         """Whether a look-up over a connection with these `options` needs the card's PIN."""
         return False

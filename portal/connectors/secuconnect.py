@@ -89,6 +89,15 @@ UNDONE: Mapping[str, frozenset[str]] = {
     "void": frozenset({"ok"}),
 }
 
+STEPS: tuple[tuple[str, str, Message], ...] = (
+    ("POST", "/oauth/token$", Message("Asked %(connection)s to let us in")),
+    ("POST", f"{TRANSACTIONS}$", Message("Told %(connection)s what is to be done, which moves nothing yet")),
+    ("POST", f"{TRANSACTIONS}/[^/]+/start(?:/[a-z_]+)?$", Message("Told %(connection)s to do it")),
+    ("POST", f"{TRANSACTIONS}/[^/]+/cancel$", Message("Told %(connection)s to cancel it")),
+    ("GET", f"{TRANSACTIONS}(?:/[^/]+)?$", Message("Read what %(connection)s has on record of it")),
+)
+"""What each call is for, by method and the end of its path."""
+
 
 # ---- Settings ----------------------------------------------------------------------------------------------
 
@@ -249,6 +258,12 @@ class Secuconnect(Connector):
         if options.get("card_group"):
             return {}
         return {"activate": Message("%(provider)s makes cards of a card group, and this connection names none.")}
+
+    @classmethod
+    def step(cls, method: str, url: str) -> Message | None:
+        """By the end of its path."""
+        path = url.partition("?")[0]
+        return next((words for asked, ending, words in STEPS if asked == method and re.search(ending, path)), None)
 
     @classmethod
     def clean_number(cls, typed: str, options: Mapping[str, object]) -> str:

@@ -219,7 +219,7 @@ def _unclear() -> list[Unclear]:
 
 
 # A lost answer is one that was settled afterwards, or still is not.
-_LOST = "(o.state IN ('checking', 'needs_person') OR o.settled_by IN ('balance', 'person'))"
+_LOST = "(o.state IN ('checking', 'needs_person') OR o.settled_by IN ('balance', 'record', 'person'))"
 _SHARES = f"""
 SELECT s.connection_id, c.name, m.name, m.slug, s.asked, s.unclear, s.failed
 FROM (

@@ -15,6 +15,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from portal import formats
+from portal.connectors import PROVIDERS
 from portal.connectors.base import Reason
 from portal.ledger import limits, operations
 from portal.ledger.attention_forms import DID_NOT, HAPPENED
@@ -146,6 +147,7 @@ PURPOSES: dict[str, Promise] = {
     "before": _("Reading the card before"),
     "check": _("Reading the card again"),
     "after": _("Reading the card afterwards"),
+    "find": _("Reading the provider's record"),
 }
 
 # By (in points?, more than before?).
@@ -329,8 +331,12 @@ def moments(row: Operation, exchanges: list[Exchange]) -> list[Moment]:
     for one in exchanges:
         is_last = last[one.purpose] == one.pk
         if one.purpose == "call":
-            told.append((_began(one), gettext("Sent, attempt %(number)d") % {"number": one.attempt}))
+            step = PROVIDERS[row.connection.provider].step(one.method, one.url)
+            sent = gettext(step) if step else gettext("Sent, attempt %(number)d")
+            told.append((_began(one), sent % {"number": one.attempt, "connection": row.connection.name}))
             told.append((one.at, _came(one, _meant(row, one))))
+        elif one.purpose == "find":
+            told.append((one.at, gettext("Asked for the provider's record of it. %(came)s") % {"came": _came(one)}))
         elif is_last and levels.get(one.purpose):
             told.append((one.at, str(READ[one.purpose]) % {"level": levels[one.purpose]}))
         else:

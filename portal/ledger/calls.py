@@ -21,6 +21,7 @@ from portal.connectors.base import (
     Declined,
     Extra,
     Failure,
+    FindRequest,
     PayRequest,
     PointsRequest,
     Reading,
@@ -81,6 +82,11 @@ def settles_by_balance(operation: Operation) -> bool:
     return provider.settles == Settles.BY_BALANCE and operation.before_at is not None
 
 
+def settles_by_record(operation: Operation) -> bool:
+    """Whether the provider can be asked about this one operation."""
+    return PROVIDERS[operation.connection.provider].settles == Settles.BY_REFERENCE
+
+
 class Caller:
     """One worker's calls for one operation. `evidence` gathers what is to be stored with the outcome,
     `certificate_until` is when the certificate ends that the provider showed."""
@@ -107,6 +113,22 @@ class Caller:
         with self._understanding():
             receipt: Receipt = verb(request)
             return receipt
+
+    def find(self) -> Receipt:
+        """How the operation ended, by the provider's own record. Raises Failure, CannotOpen; Declined where it is not
+        done by now."""
+        operation, original = self.operation, self.operation.original
+        self._purpose = "find"
+        request = FindRequest(
+            verb=operation.verb,
+            reference=operation.reference,
+            provider_reference=operation.provider_reference,
+            original=original.provider_reference if original else "",
+            number=self._number(),
+            amount=Money(operation.amount_minor, operation.currency) if operation.amount_minor is not None else None,
+        )
+        with self._understanding():
+            return self._connect().find(request)
 
     @contextmanager
     def _understanding(self) -> Iterator[None]:

@@ -34,6 +34,7 @@ SORTS: dict[str, Promise] = {"": _("Newest first"), "oldest": _("Oldest first")}
 SETTLED: dict[str, Promise] = {
     "answer": _("The provider's answer"),
     "balance": _("The card's balance"),
+    "record": _("The provider's own record"),
     "person": _("A person"),
 }
 

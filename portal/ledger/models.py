@@ -294,6 +294,9 @@ class Operation(models.Model):
         help_text="No byte of this attempt can have left: said by its claim, taken back before the first one does.",
     )
     checks = models.PositiveSmallIntegerField(default=0)
+    missing_since = models.DateTimeField(
+        null=True, help_text="When the provider's own record first said, while we were checking, that it is not done."
+    )
     ended_at = models.DateTimeField(null=True)
 
     before_minor = models.BigIntegerField(null=True, help_text="The card's money read before sending.")
@@ -313,7 +316,7 @@ class Operation(models.Model):
         default=list,
         help_text="The provider's own receipt: connectors.results.ReceiptLine.as_plain.",
     )
-    settled_by = models.CharField(max_length=20, blank=True, help_text="answer, balance or person.")
+    settled_by = models.CharField(max_length=20, blank=True, help_text="answer, balance, record or person.")
     decided_by = models.ForeignKey(Person, null=True, on_delete=models.DO_NOTHING, related_name="+", db_index=False)
     decided_at = models.DateTimeField(null=True)
     decision = models.CharField(max_length=20, blank=True, help_text="What a first person said: happened or did_not.")
@@ -387,7 +390,7 @@ class Operation(models.Model):
             ),
             models.Index(
                 fields=["merchant", "-asked_at", "-id"],
-                condition=Q(settled_by__in=("balance", "person")),
+                condition=Q(settled_by__in=("balance", "record", "person")),
                 name="operation_settled_later",
             ),
             models.Index(fields=["original"], condition=Q(original__isnull=False), name="operation_of_original"),
@@ -420,7 +423,7 @@ class Exchange(models.Model):
 
     merchant = models.ForeignKey(Merchant, on_delete=models.DO_NOTHING, db_index=False)
     operation = models.ForeignKey(Operation, on_delete=models.DO_NOTHING, db_index=False)
-    purpose = models.CharField(max_length=10, help_text="before, call or check.")
+    purpose = models.CharField(max_length=10, help_text="before, call, check, find or after.")
     attempt = models.PositiveSmallIntegerField()
     at = models.DateTimeField()
     method = models.CharField(max_length=10)

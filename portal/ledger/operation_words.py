@@ -16,11 +16,12 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from portal import formats
+from portal.connectors import PROVIDERS
 from portal.connectors.base import Reason
 from portal.ledger import basket_words, words
 from portal.ledger.baskets import Basket
 from portal.ledger.models import OVER, Card, Exchange, Operation, OperationState
-from portal.ledger.operations import DECIDED_NOT, SEALED_ELSEWHERE, UNSENT_PAUSES, WITHDRAWN, WORKER_LOST
+from portal.ledger.operations import DECIDED_NOT, RECORDED_NOT, SEALED_ELSEWHERE, UNSENT_PAUSES, WITHDRAWN, WORKER_LOST
 from portal.merchants.models import Connection, Person
 from portal.money import Money
 
@@ -381,6 +382,7 @@ _ENDS: dict[str, tuple[Promise, Promise]] = {
         _("Nothing was sent. If it stays so, tell the administrator."),
     ),
     DECIDED_NOT: (_("It did not happen: a person looked."), _NOTHING),
+    RECORDED_NOT: (_("It did not happen: the card company's own record says so."), _NOTHING),
     WORKER_LOST: (
         _("Our worker broke off before it sent anything, several times."),
         _("Nothing was sent. Tell the administrator."),
@@ -444,6 +446,8 @@ def view(operation: Operation, *, after: str, after_pending: bool, behind: Opera
                 sentence = f"{told} {gettext('It is activated, too.')}"
             how = {
                 "balance": gettext("No answer came, and the card's balance moved by exactly this amount."),
+                "record": gettext("No clear answer came, and %(connection)s's own record says that it is done.")
+                % values,
                 "person": gettext("%(name)s looked and says it happened.") % {"name": name_of(operation.decided_by)},
             }.get(operation.settled_by, "")
             return View(
@@ -574,6 +578,7 @@ _PURPOSES: dict[str, Promise] = {
     "before": _("Asked %(connection)s for the card's balance before sending"),
     "after": _("Asked %(connection)s for the card's balance afterwards"),
     "check": _("Asked %(connection)s for the card's balance to find out what became of it"),
+    "find": _("Asked %(connection)s how it ended"),
 }
 
 
@@ -590,6 +595,11 @@ def story(operation: Operation, exchanges: Sequence[Exchange]) -> list[Moment]:
         told.insert(0, Moment(at=operation.asked_at, text=approved, quote=operation.approval.reason))
         told[1] = replace(told[1], at=operation.approval.asked_at)
     told += [_exchange_moment(operation, exchange) for exchange in exchanges]
+    if operation.missing_since:
+        missing = gettext(
+            "The record of %(connection)s does not show it as done. It may still arrive, so we ask once more."
+        )
+        told.append(Moment(at=operation.missing_since, text=missing % {"connection": operation.connection.name}))
     if operation.decided_at and operation.decision:
         said = (
             gettext("%(name)s looked and said: it happened.")
@@ -615,6 +625,8 @@ def story(operation: Operation, exchanges: Sequence[Exchange]) -> list[Moment]:
 def exchange_title(operation: Operation, exchange: Exchange) -> str:
     """Sent to PayWizard, attempt 1."""
     connection = {"connection": operation.connection.name}
+    if step := PROVIDERS[operation.connection.provider].step(exchange.method, exchange.url):
+        return gettext(step) % connection
     if exchange.purpose == "call":
         return gettext("Sent to %(connection)s, attempt %(attempt)s") % {**connection, "attempt": exchange.attempt}
     return str(_PURPOSES.get(exchange.purpose, _("Asked %(connection)s"))) % connection
@@ -669,6 +681,7 @@ def _end_words(operation: Operation) -> str:
         how = {
             "answer": gettext("the answer says so"),
             "balance": gettext("the card's balance moved by exactly this amount"),
+            "record": gettext("the card company's own record says so"),
             "person": gettext("a person says so"),
         }.get(operation.settled_by, "")
         return f"{word}: {how}." if how else f"{word}."

@@ -3,12 +3,13 @@
     WAITING → RUNNING ─┬→ DONE
        ↑               ├→ REFUSED
        └── unsent ←────┤            (proved unsent; waits again with growing pauses, then FAILED)
-                       └→ CHECKING ─┬→ DONE                by the balance, after a quiet period
+                       └→ CHECKING ─┬→ DONE                by the balance or the provider's record, after a quiet period
+                                    ├→ REFUSED             by the provider's record, told twice, a quiet period apart
                                     └→ NEEDS PERSON → DONE / REFUSED, by a named person with a reason
 
 Three rules carry everything: that bytes may leave is committed, under a lease, before the first does; a lease that
 lapses after that means CHECKING, never WAITING; and a call whose end is not known is never simply repeated. What stands
-here in Python stands in the database once more, as constraints and a trigger: see migration 0004.
+here in Python stands in the database once more, as constraints and a trigger: see migrations 0004 and 0019.
 """
 
 import json
@@ -48,6 +49,7 @@ CHECKS = 5
 WITHDRAWN = "withdrawn"
 WORKER_LOST = "worker_lost"
 DECIDED_NOT = "decided_not"
+RECORDED_NOT = "recorded_not"
 SEALED_ELSEWHERE = "sealed_elsewhere"
 
 # Which operations each verb needs to refer to, and what it moves on the card: +1 adds, -1 takes, 0 neither, or, of a
@@ -629,9 +631,71 @@ def _take(*ids: int) -> int:
 
 
 def _settle(operation: Operation) -> None:
-    """The balance decides only where nobody else moves the card and it moved by exactly our amount; everywhere else
-    both readings are evidence for a person. Nothing is ever sent again."""
+    """As the provider can be asked. Nothing is ever sent again."""
     caller = Caller(operation)
+    if calls.settles_by_record(operation):
+        _settle_by_record(caller)
+    else:
+        _settle_by_balance(caller)
+
+
+def _settle_by_record(caller: Caller) -> None:
+    """The provider's own record of this one operation decides. "Done" is believed at once; "not done" only when it is
+    said again a quiet period later, since what was on its way may arrive meanwhile."""
+    operation = caller.operation
+    try:
+        receipt = caller.find()
+    except (Failure, vault.CannotOpen) as failure:
+        found = _unfound(operation, failure)
+        if found.get("state") == OperationState.NEEDS_PERSON:
+            found |= _read_for_a_person(caller)
+        _close(caller, None, **found)
+        if isinstance(failure, Misconfigured):
+            pauses.because_refused(operation.connection, failure.reason)
+        return
+    _close(caller, None, **_end(OperationState.DONE), settled_by="record", **_proof(receipt))
+    _refresh_card(caller)
+
+
+def _read_for_a_person(caller: Caller) -> dict[str, object]:
+    """The card's levels now, as evidence beside those from before; nothing where they cannot be read."""
+    if caller.operation.card_id is None:
+        return {}
+    try:
+        return _levels_after(calls.levels_of(caller.read("check")))
+    except (Failure, vault.CannotOpen):
+        return {}
+
+
+def _levels_after(levels: Levels) -> dict[str, object]:
+    return {"after_minor": levels.minor, "after_points": levels.points, "after_at": clock.now()}
+
+
+def _unfound(operation: Operation, failure: Exception) -> dict[str, object]:
+    """What becomes of an operation that the provider's record did not show as done, and why it did not."""
+    quiet = timedelta(seconds=settings.QUIET_SECONDS)
+    if isinstance(failure, Declined) and failure.reason != Reason.THROTTLED:
+        if operation.missing_since is None:
+            return {"missing_since": clock.now(), "next_attempt_at": Now() + quiet}
+        if clock.now() - operation.missing_since >= quiet:
+            return {**_end(OperationState.REFUSED), "settled_by": "record", "reason": RECORDED_NOT}
+        return {}  # somebody had it looked at earlier
+    if isinstance(failure, Misconfigured):
+        return {}  # it has time until somebody has seen to the connection
+    if isinstance(failure, Unclear) and failure.reason in (Reason.PENDING, Reason.UNKNOWN_WORD):
+        known: dict[str, object] = {"missing_since": None}  # it is there after all, and at work
+    else:
+        known = {}
+    at_once = isinstance(failure, Unclear) and failure.reason == Reason.DUPLICATE
+    if at_once or operation.checks >= CHECKS:
+        return {**known, "state": OperationState.NEEDS_PERSON, "next_attempt_at": None}
+    return known
+
+
+def _settle_by_balance(caller: Caller) -> None:
+    """The balance decides only where nobody else moves the card and it moved by exactly our amount; everywhere else
+    both readings are evidence for a person."""
+    operation = caller.operation
     if not calls.settles_by_balance(operation) or expected(operation) is None:
         _close(caller, state=OperationState.NEEDS_PERSON, next_attempt_at=None)
         return
@@ -642,7 +706,7 @@ def _settle(operation: Operation) -> None:
         _close(caller, state=state)
         return
     levels = calls.levels_of(reading)
-    after = {"after_minor": levels.minor, "after_points": levels.points, "after_at": clock.now()}
+    after = _levels_after(levels)
     if operation.connection.only_this_desk and levels.moved_since(operation) == expected(operation):
         _close(caller, reading, **_end(OperationState.DONE), settled_by="balance", **after)
     else:
@@ -669,9 +733,9 @@ def _close(caller: Caller, reading: Reading | None = None, **values: object) -> 
     with transaction.atomic():
         if reading is not None:
             cards.remember(operation.card_id, reading, operation.connection.merchant)
-        Operation.objects.filter(pk=operation.pk, state=OperationState.CHECKING, checks=operation.checks).update(
-            **values
-        )
+        rows = Operation.objects.filter(pk=operation.pk, state=OperationState.CHECKING, checks=operation.checks)
+        if values:
+            rows.update(**values)
         Exchange.objects.bulk_create(caller.evidence)
     caller.evidence.clear()
 

@@ -175,7 +175,11 @@ def _after(request: StaffRequest, found: Operation, exchanges: list[Exchange]) -
         return money, points, False
     read = next((each for each in exchanges if each.purpose == "after"), None)
     if read is None or read.reason:
-        waits = read is None and found.settled_by == "answer" and timezone.now() - found.ended_at < AFTER_PATIENCE
+        waits = (
+            read is None
+            and found.settled_by in ("answer", "record")
+            and timezone.now() - found.ended_at < AFTER_PATIENCE
+        )
         return "", "", waits
     card = found.card
     if card.read_at is None or card.read_at < read.at:
@@ -214,7 +218,7 @@ def _follow_ups(request: StaffRequest, found: Operation) -> list[tuple[str, str]
     if found.card is None or not may(role, Permission.LOOK_UP_CARDS):
         return []
     card = reverse("card", args=[request.merchant.slug, found.card.key])
-    if found.state == OperationState.FAILED or found.reason == operations.DECIDED_NOT:
+    if found.state == OperationState.FAILED or found.reason in (operations.DECIDED_NOT, operations.RECORDED_NOT):
         of = f"&of={found.original.key}" if found.original else ""
         may_ask = may(role, operations.PERMISSIONS[found.verb])
         return [(gettext("Start a new one"), f"{card}?do={found.verb}{of}")] if may_ask else []

@@ -13,12 +13,13 @@ from django.db import connections
 from portal.desk import demo
 from portal.ledger import calls, cards, operations
 from portal.ledger.models import Card, Operation
-from portal.merchants import tenancy
+from portal.merchants import practice, tenancy
 from portal.merchants.models import Connection, Member
 from portal.money import Money, Points
 from tests.conftest import Sandbox
 
 CARD = "914639258868500"  # 30.10 and 53 points
+CALLS = {"paywizard": "/ovstrade/openLoyaltyPay/", "secuconnect": "/api/v2/Smart/Transactions"}
 
 
 class Till:
@@ -34,10 +35,11 @@ class Till:
         self, verb: str, amount: int = 0, *, number: str = CARD, key: uuid.UUID | None = None, **more: Any
     ) -> Operation:
         points = verb.endswith("points")
+        currency = self.connection.options["currency"]
         wish = operations.Wish(
             verb=verb,
             card=self.card(number),
-            amount=Money(amount, "USD") if amount and not points else None,
+            amount=Money(amount, currency) if amount and not points else None,
             points=Points(amount) if amount and points else None,
             **more,
         )
@@ -58,9 +60,10 @@ class Till:
         return [json.loads(each) for each in line.getresponse().read().decode().splitlines()]
 
     def arm(self, kind: str, operation: str, **fault: object) -> None:
-        path = f"/ovstrade/openLoyaltyPay/{operation}"
+        provider = self.connection.provider
+        path = f"{CALLS[provider]}{operation}"
         self.sandbox.call(
-            "POST", "/_sandbox/faults", {"provider": "paywizard", "kind": kind, "path": path, "times": 1, **fault}
+            "POST", "/_sandbox/faults", {"provider": provider, "kind": kind, "path": path, "times": 1, **fault}
         )
 
 
@@ -81,6 +84,24 @@ def paywizard(arrange: Callable[[], Any], jung: Any, sandbox: Sandbox) -> Connec
     with arrange():
         connection.save()
     return connection
+
+
+@pytest.fixture
+def secuconnect(arrange: Callable[[], Any], jung: Any, sandbox: Sandbox) -> Connection:
+    """Jung's connection to secuconnect, which tells of each operation how it ended."""
+    with arrange():
+        practice.add(jung, {"secuconnect": sandbox.credentials("secuconnect")})
+        connection: Connection = jung.connection_set.get(provider="secuconnect")
+        Connection.objects.filter(pk=connection.pk).update(per_second=1000)
+    return connection
+
+
+@pytest.fixture
+def loads(jung: Any, alice: Any, secuconnect: Connection, sandbox: Sandbox, settings: Any) -> Any:
+    """Alice's till with secuconnect's cards."""
+    settings.OPERATION_SECONDS, settings.OPERATION_LEASE_SECONDS, settings.QUIET_SECONDS = 2, 6, 0
+    with tenancy.merchant(jung.pk):
+        yield Till(Member.objects.select_related("merchant", "person").get(person=alice), secuconnect, sandbox)
 
 
 @pytest.fixture

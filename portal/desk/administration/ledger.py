@@ -133,6 +133,7 @@ class Operations(Rows):
         when(_("Lease until"), "lease_until"),
         when(_("Next step not before"), "next_attempt_at"),
         Fact(_("Looks at what became of it"), "checks"),
+        when(_("Missing in the provider’s record since"), "missing_since"),
         when(_("Ended"), "ended_at"),
         Fact(_("Reason"), "reason"),
         Fact(_("What the provider said"), "provider_text"),
