@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -142,10 +143,13 @@ class Visitor:
 @pytest.fixture
 def visitor(browser: Browser, stack: Stack, request: pytest.FixtureRequest) -> Iterator[Visitor]:
     """A new visitor; `@pytest.mark.parametrize("visitor", [{…}], indirect=True)` chooses the browser's traits."""
+    failed = request.session.testsfailed
     traits = {"viewport": {"width": 1280, "height": 800}, **getattr(request, "param", {})}
     context = browser.new_context(**traits)
     person = Visitor(context.new_page(), stack)
     yield person
+    if request.session.testsfailed > failed:
+        sys.stdout.write(f"It ended at {person.page.url}:\n{person.page.inner_text('body')}\n")
     complaints = person.complaints
     if traits.get("java_script_enabled", True):  # axe is a script itself
         person.finds_no_barrier()  # wherever the journey ended

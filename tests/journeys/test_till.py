@@ -1,5 +1,6 @@
 """A cashier's work with one card, at the imitated PayWizard: two beats, one outcome, and a way on."""
 
+import itertools
 import re
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
@@ -17,9 +18,17 @@ SMALL_PHONE = {"viewport": {"width": 320, "height": 568}, "has_touch": True, "is
 SCREENS = [{}, {"color_scheme": "dark"}, {**PHONE, "color_scheme": "dark"}, SMALL_PHONE]
 
 
+_untouched = itertools.count(int(CARD) + 700)
+
+
 def card(place: int) -> str:
-    """A rich card of its own for each journey."""
+    """A rich card of its own for each journey: 900 and more; each place belongs to one."""
     return str(int(CARD) + 900 + place)
+
+
+def untouched_card() -> str:
+    """A rich card that no other journey meets: what is left on it, or left open, is nobody else's start."""
+    return str(next(_untouched))
 
 
 def scans(visitor, number: str) -> None:
