@@ -3,6 +3,7 @@
     POST /secuconnect/oauth/token                                              JSON or a form
     GET  POST /secuconnect/api/v2/Smart/Transactions                           list, create
     GET  PUT  /secuconnect/api/v2/Smart/Transactions/{STX}                     read, change
+    POST      /secuconnect/api/v2/Smart/Transactions/{STX}/preTransaction      the card is to pay
     POST      /secuconnect/api/v2/Smart/Transactions/{STX}/prepare/{method}    also /start, /cancel, /abort
     GET       /secuconnect/api/v2/Loyalty/MerchantCards                        also /{MCD}
     POST      /secuconnect/api/v2/Loyalty/MerchantCards/{me or MRC}/validateMerchantcard
@@ -32,8 +33,8 @@ made has a new number that begins with 92760099; groups: CRG_442AC7B8XCVU3XG2NX9
 STX_W28QKGS8H2X07TF64EDJ8DZEJN9RA2, the document's transaction of 59.00 and a load of 20.00, waits to be started.
 
 The journal: one line a movement, `reference` the merchantRef, `provider_reference` the STX. A start writes `activate`
-where it made a card, then `bonus`, then `top_up`, then `notify` where the customer is written to. A cancellation writes
-`void` and `void_bonus`, the latest booking first, with `original`.
+where it made a card, `pay` where the card pays, then `bonus`, then `top_up`, then `notify` where the customer is
+written to. A cancellation writes `void` and `void_bonus`, the latest booking first, with `original`.
 
 Documented: the token endpoint and its errors, which are not shaped like the API's; tokens of 1200 seconds; the fields,
 types and answers of Smart Transactions and how they change between request and answer; that a start books the bonus
@@ -48,7 +49,9 @@ ASSUMED, for want of any document:
 - Codes from 9000 on are the sandbox's own, with their texts: nobody knows the provider's.
 - `/start` without a method captures what was created, approved or not, as if the money were in the till. `/start` of
   what is started is an error, and books nothing.
-- `loyalty` as a method, delivery, terminals, subscriptions and paying with a balance are not imitated.
+- What is to be paid by the card is worked out once, by `preTransaction` or by `/start/loyalty` without it, and refused
+  where the card has less by the time of the start. It earns bonus on full prices, after it is paid.
+- Delivery, terminals and subscriptions are not imitated.
 - A locked or expired card is in a transaction with `valid` false; to start it is refused.
 - What earns is rounded once, half a cent up, and is what "Umsatz erfasst" prints.
 - A card that is made has its number in the ident's value once the transaction is started; its `type` stays.
@@ -154,6 +157,7 @@ ERRORS: Mapping[str, Error] = {
     "group": Error(403, NOT_ALLOWED, 9009, "Card group does not create cards", "Keine neuen Karten möglich."),
     "not imitated": Error(403, NOT_ALLOWED, 9010, "Not imitated by the sandbox", "Das kann die Sandbox nicht."),
     "throttled": Error(429, NOT_ALLOWED, 9011, "Too many requests", "Zu viele Anfragen."),
+    "insufficient": Error(403, NOT_ALLOWED, 9014, "Balance is not enough", "Das Guthaben reicht nicht aus."),
     "refused": Error(403, NOT_ALLOWED, 9012, "Refused", "Abgelehnt."),
     "loyalty": Error(403, NOT_ALLOWED, 9013, "Loyalty is not enabled", "Das Kartenprogramm ist nicht aktiv."),
 }
@@ -261,13 +265,16 @@ def _prepare(asked: Asked) -> Outcome:
 
 def _start(asked: Asked) -> Outcome:
     method = asked.call.parts["method"] or ""
-    if method == "loyalty":
-        raise Refused("not imitated", method)
-    if method not in {"", "cash", "cashless", "cashless_direct", "debit", "invoice", "prepaid", "ccload"}:
+    if method not in {"", "cash", "cashless", "cashless_direct", "debit", "invoice", "loyalty", "prepaid", "ccload"}:
         raise Refused("format", "method")
     _body_if_any(asked)
     started, effects = books.start(asked.db, _transaction(asked), method, asked.call.at)
     return _told(asked, started, effects)
+
+
+def _apply(asked: Asked) -> Outcome:
+    _body_if_any(asked)
+    return Outcome(_json(papers.pre_transaction(books.apply(asked.db, _transaction(asked), asked.call.at))))
 
 
 def _cancel(asked: Asked) -> Outcome:
@@ -403,6 +410,7 @@ _ROUTES: tuple[tuple[str, str, Act], ...] = (
     ("POST", "/Smart/Transactions", _create),
     ("GET", f"/Smart/Transactions/{_STX}", _read),
     ("PUT", f"/Smart/Transactions/{_STX}", _update),
+    ("POST", f"/Smart/Transactions/{_STX}/preTransaction", _apply),
     ("POST", f"/Smart/Transactions/{_STX}/prepare/(?P<method>[a-z_]+)", _prepare),
     ("POST", f"/Smart/Transactions/{_STX}/start(?:/(?P<method>[a-z_]*))?", _start),
     ("POST", f"/Smart/Transactions/{_STX}/cancel", _cancel),

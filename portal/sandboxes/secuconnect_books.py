@@ -13,23 +13,25 @@ from typing import Any
 
 from portal.sandboxes import secuconnect_cards as cards
 from portal.sandboxes.secuconnect_cards import GROUP_BY_ID, LOAD_EANS, Card, Group, Habit, new_id
+from portal.sandboxes.secuconnect_spending import Spending, from_plain, spending
 from portal.sandboxes.store import Effect
 
 CURRENCY = "EUR"
 DONE_LATER = timedelta(seconds=2)
+OPEN = frozenset({"created", "processing", "approved"})  # nothing is captured yet
 FIRST_TA_CODE, TA_CODE_STEP = 32076570, 2  # of the document's two bookings
 
 TABLES = (
     """CREATE TABLE secuconnect_transactions (
         id TEXT PRIMARY KEY, created_at REAL NOT NULL, updated_at REAL, status TEXT NOT NULL, asked TEXT NOT NULL,
-        merchant_ref TEXT, number TEXT NOT NULL, payment TEXT, due_at REAL,
+        merchant_ref TEXT, number TEXT NOT NULL, payment TEXT, due_at REAL, spends TEXT,
         CHECK (due_at IS NULL OR status = 'pending'))""",
     "CREATE INDEX secuconnect_refs ON secuconnect_transactions (merchant_ref)",
     "CREATE INDEX secuconnect_due ON secuconnect_transactions (due_at) WHERE due_at IS NOT NULL",
     """CREATE TABLE secuconnect_bookings (
         ta_code INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, transaction_id TEXT NOT NULL, number TEXT NOT NULL,
         kind TEXT NOT NULL, amount INTEGER NOT NULL CHECK (amount > 0), balance INTEGER NOT NULL,
-        booked_at REAL NOT NULL, undoes INTEGER)""",
+        booked_at REAL NOT NULL, undoes INTEGER, bonus_part INTEGER NOT NULL)""",
     # Whatever the rules below say: no transaction is booked twice, and no booking undone twice.
     "CREATE UNIQUE INDEX secuconnect_once ON secuconnect_bookings (transaction_id, kind)",
     "CREATE UNIQUE INDEX secuconnect_undone ON secuconnect_bookings (undoes) WHERE undoes IS NOT NULL",
@@ -50,7 +52,8 @@ class Refused(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Transaction:
-    """A Smart Transaction. `asked` is the request as it was read; `number` the card's, "" while there is none."""
+    """A Smart Transaction. `asked` is the request as it was read; `number` the card's, "" while there is none; `spends`
+    what the card pays, None where it is only there to collect."""
 
     id: str
     created: datetime
@@ -60,6 +63,7 @@ class Transaction:
     number: str = ""
     payment: str | None = None
     due: datetime | None = None
+    spends: Spending | None = None
 
     @property
     def lines(self) -> Sequence[Mapping[str, Any]]:
@@ -77,7 +81,7 @@ class Transaction:
 
 @dataclass(frozen=True, kw_only=True)
 class Booking:
-    """One movement on a card. `balance` is the card's whole one after it."""
+    """One movement on a card. `balance` is the card's whole one after it; `bonus_part` what of `amount` was bonus."""
 
     ta_code: int
     id: str
@@ -88,6 +92,7 @@ class Booking:
     balance: int
     at: datetime
     undoes: int | None
+    bonus_part: int
 
 
 def transaction(db: sqlite3.Connection, wanted: str) -> Transaction | None:
@@ -121,19 +126,34 @@ def create(db: sqlite3.Connection, asked: Mapping[str, Any], now: datetime) -> T
 
 
 def update(db: sqlite3.Connection, found: Transaction, asked: Mapping[str, Any], now: datetime) -> Transaction:
-    """Another request in its place; an authorisation is gone with the old one. Raises Refused."""
-    if found.status not in {"created", "approved"}:
+    """Another request in its place; an authorisation, and what the card was to pay, is gone with the old one. Raises
+    Refused."""
+    if found.status not in OPEN:
         raise Refused("state", f"status is {found.status}")
-    changed = replace(found, asked=asked, number=_asked_number(db, asked), status="created", updated=now)
+    changed = replace(found, asked=asked, number=_asked_number(db, asked), status="created", updated=now, spends=None)
     _save(db, changed)
     return changed
+
+
+def apply(db: sqlite3.Connection, found: Transaction, now: datetime) -> Transaction:
+    """Have the card pay what it can, once it is started; nothing is booked. Raises Refused."""
+    if found.status not in {"created", "processing"}:
+        raise Refused("state", f"status is {found.status}")
+    if not (card := cards.find(db, found.number) if found.number else None):
+        raise Refused("format", "idents must name a card")
+    _check(db, card, replace(found, spends=None))
+    held = cards.holding(db, card)
+    spends = spending(cash=held.cash, bonus=held.bonus, lines=found.lines, due=found.asked["sum"])
+    applied = replace(found, spends=spends, status="processing", updated=now)
+    _save(db, applied)
+    return applied
 
 
 def prepare(
     db: sqlite3.Connection, found: Transaction, method: str, now: datetime
 ) -> tuple[Transaction, tuple[Effect, ...]]:
     """Authorise the payment, and start at once where the request says so. Raises Refused."""
-    if found.status != "created":
+    if found.status not in {"created", "processing"}:
         raise Refused("state", f"status is {found.status}")
     approved = replace(found, status="approved", updated=now)
     _save(db, approved)
@@ -146,8 +166,12 @@ def start(
     db: sqlite3.Connection, found: Transaction, method: str, now: datetime
 ) -> tuple[Transaction, tuple[Effect, ...]]:
     """Capture the payment and book the card, now or later. Raises Refused; then nothing was changed."""
-    if found.status not in {"created", "approved"}:
+    if found.status not in OPEN:
         raise Refused("state", f"status is {found.status}")
+    if method == "loyalty":
+        found = found if found.spends else apply(db, found, now)
+        if found.spends and found.spends.missing:
+            raise Refused("insufficient")
     card = cards.find(db, found.number) if found.number else None
     habit = card.habit if card else Habit.NONE
     if card:
@@ -156,13 +180,15 @@ def start(
         failed = replace(found, status="failed", updated=now)
         _save(db, failed)
         return failed, ()
+    # What the card pays alone is no payment of another kind.
+    payment = None if method == "loyalty" else new_id("PCI")
     waits = {Habit.PENDING_THEN_OK, Habit.PENDING_THEN_FAILED, Habit.PENDING_FOR_EVER}
     if habit in waits or method == "prepaid":
         due = None if habit is Habit.PENDING_FOR_EVER else now + DONE_LATER
-        pending = replace(found, status="pending", updated=now, due=due, payment=new_id("PCI"))
+        pending = replace(found, status="pending", updated=now, due=due, payment=payment)
         _save(db, pending)
         return pending, ()
-    return _execute(db, replace(found, payment=new_id("PCI")), now)
+    return _execute(db, replace(found, payment=payment), now)
 
 
 def due(db: sqlite3.Connection, now: datetime) -> list[tuple[datetime, Effect]]:
@@ -202,7 +228,7 @@ def cancel(db: sqlite3.Connection, found: Transaction, now: datetime) -> tuple[T
 
 def abort(db: sqlite3.Connection, found: Transaction, now: datetime) -> Transaction:
     """Give up what was never started. Raises Refused."""
-    if found.status not in {"created", "approved"}:
+    if found.status not in OPEN:
         raise Refused("state", f"status is {found.status}")
     aborted = replace(found, status="aborted", updated=now)
     _save(db, aborted)
@@ -248,24 +274,30 @@ def _check(db: sqlite3.Connection, card: Card, found: Transaction) -> None:
         raise Refused("card expired")
     limit = card.group.balance_limit
     held = cards.holding(db, card)
-    added = load_of(found.lines) + bonus_of(card.group, found.lines)
+    spends = found.spends
+    if spends and (held.cash < spends.cash or held.bonus < spends.bonus_sum):
+        raise Refused("insufficient")
+    added = load_of(found.lines) + bonus_of(card.group, found.lines) - (spends.total if spends else 0)
     if limit is not None and held.balance + added > limit:
         raise Refused("limit")
 
 
 def _execute(db: sqlite3.Connection, found: Transaction, now: datetime) -> tuple[Transaction, tuple[Effect, ...]]:
-    """The payment is captured: the bonus is booked first, the load after it, as the document's receipt has it."""
+    """The payment is captured: what the card pays is booked first, then the bonus, the load after it, as the document's
+    receipt has it."""
     effects: list[Effect] = []
     group = found.group_to_create
     card = cards.make(db, group, now) if group else cards.find(db, found.number) if found.number else None
     if card:
         if group:
             effects.append(_effect("activate", card, found, None))
+        if found.spends and found.spends.total:
+            effects.append(_spend(db, found, card, found.spends, now))
         bonus, load = bonus_of(card.group, found.lines), load_of(found.lines)
         if bonus:
             held = cards.holding(db, card)
             cards.keep(db, replace(held, bonus=held.bonus + bonus, used=now, charged=now))
-            _book(db, found, card, "bonus", bonus, now)
+            _book(db, found, card, "bonus", bonus, now, bonus_part=bonus)
             effects.append(_effect("bonus", card, found, bonus))
         if load:
             held = cards.holding(db, card)
@@ -279,6 +311,14 @@ def _execute(db: sqlite3.Connection, found: Transaction, now: datetime) -> tuple
     done = replace(found, status=status, updated=now, number=number)
     _save(db, done)
     return done, tuple(effects)
+
+
+def _spend(db: sqlite3.Connection, found: Transaction, card: Card, spends: Spending, now: datetime) -> Effect:
+    held = cards.holding(db, card)
+    left = replace(held, cash=held.cash - spends.cash, bonus=held.bonus - spends.bonus_sum, used=now)
+    cards.keep(db, left)
+    _book(db, found, card, "pay", spends.total, now, bonus_part=spends.bonus_sum)
+    return _effect("pay", card, found, spends.total)
 
 
 def _undo(db: sqlite3.Connection, booking: Booking, found: Transaction, now: datetime) -> Effect:
@@ -296,12 +336,14 @@ def _undo(db: sqlite3.Connection, booking: Booking, found: Transaction, now: dat
         if later:
             raise Refused("cannot cancel")
     held = cards.holding(db, card)
-    cash, bonus = (booking.amount, 0) if booking.kind == "load" else (0, booking.amount)
+    sign = -1 if booking.kind == "pay" else 1  # what was paid comes back
+    cash, bonus = sign * (booking.amount - booking.bonus_part), sign * booking.bonus_part
     if held.cash < cash or held.bonus < bonus:
         raise Refused("cannot cancel")
     cards.keep(db, replace(held, cash=held.cash - cash, bonus=held.bonus - bonus, used=now))
-    _book(db, found, card, f"undo {booking.kind}", booking.amount, now, undoes=booking.ta_code)
-    verb = "void" if booking.kind == "load" else "void_bonus"
+    kind = f"undo {booking.kind}"
+    _book(db, found, card, kind, booking.amount, now, undoes=booking.ta_code, bonus_part=booking.bonus_part)
+    verb = "void_bonus" if booking.kind == "bonus" else "void"
     return replace(_effect(verb, card, found, booking.amount), original=found.id)
 
 
@@ -314,6 +356,7 @@ def _book(
     now: datetime,
     *,
     undoes: int | None = None,
+    bonus_part: int = 0,
 ) -> Booking:
     last = db.execute("SELECT max(ta_code) FROM secuconnect_bookings").fetchone()[0]
     booking = Booking(
@@ -326,9 +369,10 @@ def _book(
         balance=cards.holding(db, card).balance,
         at=now,
         undoes=undoes,
+        bonus_part=bonus_part,
     )
     db.execute(
-        "INSERT INTO secuconnect_bookings VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO secuconnect_bookings VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             booking.ta_code,
             booking.id,
@@ -339,6 +383,7 @@ def _book(
             booking.balance,
             now.timestamp(),
             undoes,
+            bonus_part,
         ),
     )
     return booking
@@ -360,10 +405,10 @@ def _effect(verb: str, card: Card, found: Transaction, amount: int | None) -> Ef
 
 def _save(db: sqlite3.Connection, kept: Transaction) -> None:
     db.execute(
-        """INSERT INTO secuconnect_transactions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+        """INSERT INTO secuconnect_transactions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT (id) DO UPDATE SET updated_at = excluded.updated_at, status = excluded.status,
             asked = excluded.asked, merchant_ref = excluded.merchant_ref, number = excluded.number,
-            payment = excluded.payment, due_at = excluded.due_at""",
+            payment = excluded.payment, due_at = excluded.due_at, spends = excluded.spends""",
         (
             kept.id,
             kept.created.timestamp(),
@@ -374,6 +419,7 @@ def _save(db: sqlite3.Connection, kept: Transaction) -> None:
             kept.number,
             kept.payment,
             kept.due and kept.due.timestamp(),
+            kept.spends and json.dumps(kept.spends.as_plain()),
         ),
     )
 
@@ -393,6 +439,7 @@ def _read(row: sqlite3.Row) -> Transaction:
         number=row["number"],
         payment=row["payment"],
         due=due_at,
+        spends=from_plain(json.loads(row["spends"])) if row["spends"] else None,
     )
 
 
@@ -407,6 +454,7 @@ def _booking(row: sqlite3.Row) -> Booking:
         balance=row["balance"],
         at=datetime.fromtimestamp(row["booked_at"], UTC),
         undoes=row["undoes"],
+        bonus_part=row["bonus_part"],
     )
 
 

@@ -16,6 +16,7 @@ from portal.sandboxes.secuconnect_requests import CUSTOMERS
 
 MERCHANT = "MRC_G8SE48FRHVITKILAPNCEDU0NUD55W8"
 STORE = "STO_3522R8MS2MSHCN7D37UVJYR4P6C4PX"
+PLAIN_LINE: Mapping[str, Any] = {"item_type": "article", "reference_id": None}
 ZONE = ZoneInfo("Europe/Berlin")  # the printed moments are at +01:00 in winter and +02:00 in summer
 _NAMED: Mapping[str, str] = {
     "MCD": "MCD_2UXQJ84A62MENH7UWH6QXDYJSBNAA9",
@@ -58,11 +59,24 @@ def smart_transaction(db: sqlite3.Connection, found: Transaction) -> dict[str, A
         "basket": {"products": [_product(line) for line in asked["products"]], "type": "default", "texts": []},
         "basket_info": {"sum": asked["sum"], "gratuity": None, "currency": asked["currency"]},
     }
+    if found.spends:
+        discounts = found.spends.products(found.lines)
+        told["basket"]["products"] += [_product(PLAIN_LINE | line) for line in discounts]
+        told["basket_info"] |= {
+            "sum": asked["sum"] - found.spends.bonus_sum,
+            "missing_sum": found.spends.missing,
+        }
     card = cards.find(db, found.number) if found.number else None
     if booked and card:
         told["receipt"] = receipt(booked, books.earning_of(card.group, found.lines))
     told |= {"idents": _idents(db, found, card), "is_demo": asked["is_demo"]}
     return _oddly(told, card, booked) if card else told
+
+
+def pre_transaction(found: Transaction) -> dict[str, Any]:
+    """What the card pays, once it is applied."""
+    assert found.spends
+    return {"missing_sum": found.spends.missing, "bonus_products": found.spends.products(found.lines)}
 
 
 def merchant_card(held: Holding) -> dict[str, Any]:
@@ -122,16 +136,17 @@ def card_group(group: Group) -> dict[str, Any]:
 
 def loyalty_transaction(booking: Booking) -> dict[str, Any]:
     undone = booking.undoes is not None
-    words = {"bonus": "Bonus", "load": "Aufladung", "undo bonus": "Storno Bonus", "undo load": "Storno Aufladung"}
+    word = {"bonus": "Bonus", "load": "Aufladung", "pay": "Zahlung"}[booking.kind.removeprefix("undo ")]
+    comes_in = (booking.kind.removeprefix("undo ") != "pay") != undone
     return {
         "object": "loyalty.transactions",
         "id": booking.id,
         "trans_id": booking.ta_code,
         "created": moment(booking.at),
         "status": "ok",
-        "amount": -booking.amount if undone else booking.amount,
+        "amount": booking.amount if comes_in else -booking.amount,
         "balance": booking.balance,
-        "description": words[booking.kind],
+        "description": f"Storno {word}" if undone else word,
         "merchantcard": _named("loyalty.merchantcards", card_id("MCD", booking.number)),
         "smart_transaction": _named("smart.transactions", booking.transaction),
         "parents": [booking.undoes] if undone else [],
@@ -226,6 +241,7 @@ def receipt(booked: Sequence[Booking], earning: int) -> list[dict[str, Any]]:
     blocks = {
         "bonus": lambda booking: _bonus_receipt(booking, earning),
         "load": _load_receipt,
+        "pay": _pay_receipt,
     }
     return [item for booking in booked for item in blocks.get(booking.kind, lambda booking: [])(booking)]
 
@@ -275,6 +291,22 @@ def _load_receipt(booking: Booking) -> list[dict[str, Any]]:
         _SPACE,
         _line("Folgender Betrag"),
         _line("wurde aufgeladen:"),
+        _line(_euros(booking.amount), "important"),
+        _SPACE,
+        _line("Aktuelles Guthaben:"),
+        _line(_euros(booking.balance), "important"),
+    ]
+
+
+def _pay_receipt(booking: Booking) -> list[dict[str, Any]]:
+    """ASSUMED, after the other two."""
+    return [
+        _separator("Kundenkarte Zahlung"),
+        _pair("Kartennummer:", booking.number),
+        _pair("TA Code:", str(booking.ta_code)),
+        _SPACE,
+        _line("Folgender Betrag"),
+        _line("wurde bezahlt:"),
         _line(_euros(booking.amount), "important"),
         _SPACE,
         _line("Aktuelles Guthaben:"),

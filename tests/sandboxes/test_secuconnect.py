@@ -10,6 +10,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from portal.sandboxes import secuconnect
 from portal.sandboxes import secuconnect_queries as queries
@@ -18,6 +20,7 @@ from portal.sandboxes.kit import Switchboard
 from portal.sandboxes.secuconnect import SECUCONNECT, SEED_REQUEST
 from portal.sandboxes.secuconnect_cards import CARDS
 from portal.sandboxes.secuconnect_requests import TEMPLATE
+from portal.sandboxes.secuconnect_spending import spending
 from portal.sandboxes.secuconnect_tokens import CLIENT_ID, CLIENT_SECRET, DEVICE_UUID
 from portal.sandboxes.store import Store
 
@@ -239,8 +242,7 @@ def test_a_transaction_is_started_once(sandbox: Sandbox, shop: Shop, way: str) -
     assert moved(sandbox) == [("top_up", 2000)]
 
 
-def test_paying_with_the_card_is_not_imitated(sandbox: Sandbox, shop: Shop) -> None:
-    assert refused(shop.do(shop.begun(), "start/loyalty")) == (403, 9010)
+def test_nobody_knows_every_way_to_pay(sandbox: Sandbox, shop: Shop) -> None:
     assert refused(shop.do(shop.begun(), "start/barter")) == (400, 9002)
     assert sandbox.effects() == []
 
@@ -320,6 +322,141 @@ def test_an_odd_card_is_booked_and_answers_oddly(shop: Shop, end: str, seen: Cal
     assert seen(shop.start(id))
     assert seen(shop.read(id))
     assert shop.holds(end) == (7000, 0)
+
+
+# ---- Paying with the card --------------------------------------------------------------------------------
+
+
+def bought(end: str, *lines: tuple[int, int]) -> dict[str, Any]:
+    """Goods of (price in cents, VAT rate), with nothing loaded."""
+    asked = load(end)
+    asked["basket"]["products"] = [
+        {"id": place, "desc": "Ware", "quantity": 1, "priceOne": price, "tax": rate}
+        for place, (price, rate) in enumerate(lines, start=1)
+    ]
+    asked["basket_info"]["sum"] = sum(price for price, _rate in lines)
+    return asked
+
+
+def test_a_card_that_has_enough_pays_alone(sandbox: Sandbox, shop: Shop) -> None:
+    id = shop.create(bought("16", (1250, 19)))["id"]
+
+    assert shop.do(id, "preTransaction").json == {"missing_sum": 0, "bonus_products": []}
+    told = shop.read(id)
+    assert (told["status"], told["basket_info"]["missing_sum"], told["transactions"]) == ("processing", 0, [])
+    assert (sandbox.effects(), shop.holds("16")) == ([], (5000, 0))
+
+    paid = shop.start(id, "/loyalty")
+
+    assert (paid["status"], shop.holds("16"), moved(sandbox)) == ("ok", (3750, 0), [("pay", 1250)])
+    assert [each["object"] for each in paid["transactions"]] == ["loyalty.transactions"]
+    assert refused(shop.do(id, "start/loyalty")) == (403, 9005)
+    (booked,) = shop.search("/api/v2/Loyalty/Transactions")["data"]
+    assert (booked["amount"], booked["balance"], booked["description"]) == (-1250, 3750, "Zahlung")
+
+
+def test_bonus_is_spent_first_and_lowers_the_basket_by_vat_rate() -> None:
+    """The provider's own sample: 71 cents of bonus over 5.98 at 7 % and 1.98 at 19 %, and 7.25 are missing."""
+    lines = [{"id": 1, "priceOne": 349, "quantity": 1, "tax": 7}, {"id": 2, "priceOne": 249, "quantity": 1, "tax": 7}]
+    lines.append({"id": 3, "priceOne": 99, "quantity": 2, "tax": 19})
+
+    spent = spending(cash=0, bonus=71, lines=lines, due=796)
+
+    assert spent.missing == 725
+    assert [(each["id"], each["priceOne"], each["tax"], each["articleNumber"]) for each in spent.products(lines)] == [
+        (4, -53, 7, "111111117"),
+        (5, -18, 19, "1111111119"),
+    ]
+
+
+@given(
+    cash=st.integers(0, 500),
+    bonus=st.integers(0, 500),
+    prices=st.lists(st.tuples(st.integers(0, 200), st.sampled_from([0, 7, 19])), max_size=5),
+)
+def test_what_a_card_pays_and_what_is_missing_are_what_is_due(
+    cash: int, bonus: int, prices: list[tuple[int, int]]
+) -> None:
+    lines = [{"id": 1, "priceOne": price, "quantity": 1, "tax": rate} for price, rate in prices]
+    due = sum(price for price, _rate in prices)
+
+    spent = spending(cash=cash, bonus=bonus, lines=lines, due=due)
+
+    assert spent.cash + spent.bonus_sum + spent.missing == due
+    assert 0 <= spent.cash <= cash
+    assert spent.bonus_sum == min(bonus, due)
+    assert all(cents > 0 for _rate, cents in spent.bonus)
+    assert not spent.missing or (spent.cash, spent.bonus_sum) == (cash, bonus)
+
+
+def test_bonus_is_a_discount_and_money_is_not(shop: Shop) -> None:
+    """2.00 and 0.20 bonus; the goods earn 10 % again."""
+    id = shop.create(bought(SEED_CARD, (150, 19)))["id"]
+    shop.do(id, "preTransaction")
+
+    told = shop.read(id)
+
+    assert [line["priceOne"] for line in told["basket"]["products"]] == [150, -20]
+    assert (told["basket_info"]["sum"], told["basket_info"]["missing_sum"]) == (130, 0)
+    shop.start(id, "/loyalty")
+    assert shop.holds(SEED_CARD) == (70, 15)
+
+
+def test_what_is_missing_is_paid_another_way_and_never_with_the_card_alone(sandbox: Sandbox, shop: Shop) -> None:
+    id = shop.create(bought("16", (6000, 19)))["id"]
+    assert shop.do(id, "preTransaction").json["missing_sum"] == 1000
+
+    assert refused(shop.do(id, "start/loyalty")) == (403, 9014)
+    assert (sandbox.effects(), shop.holds("16")) == ([], (5000, 0))
+
+    paid = shop.start(id, "/cash")
+    assert (paid["status"], shop.holds("16"), moved(sandbox)) == ("ok", (0, 0), [("pay", 5000)])
+    assert [each["object"] for each in paid["transactions"]] == ["payment.transactions", "loyalty.transactions"]
+
+
+def test_the_card_pays_at_once_where_it_was_not_applied_before(sandbox: Sandbox, shop: Shop) -> None:
+    shop.start(shop.create(bought("16", (5000, 19)))["id"], "/loyalty")
+    assert refused(shop.do(shop.create(bought("16", (1, 19)))["id"], "start/loyalty")) == (403, 9014)
+
+    assert (moved(sandbox), shop.holds("16")) == ([("pay", 5000)], (0, 0))
+
+
+def test_a_change_takes_back_that_the_card_is_to_pay(shop: Shop) -> None:
+    id = shop.create(bought("16", (1250, 19)))["id"]
+    shop.do(id, "preTransaction")
+
+    changed = shop.ask("PUT", f"{TRANSACTIONS}/{id}", json.dumps(bought("16", (1000, 19)))).json
+
+    assert (changed["status"], "missing_sum" in changed["basket_info"]) == ("created", False)
+    shop.start(id, "/cash")
+    assert shop.holds("16") == (5000, 0)
+
+
+def test_what_another_has_spent_meanwhile_cannot_be_spent(sandbox: Sandbox, shop: Shop) -> None:
+    first, second = (shop.create(bought("16", (3000, 19)))["id"] for _ in range(2))
+    shop.do(first, "preTransaction")
+    shop.do(second, "preTransaction")
+    shop.start(first, "/loyalty")
+
+    assert refused(shop.do(second, "start/loyalty")) == (403, 9014)
+    assert (moved(sandbox), shop.read(second)["status"]) == ([("pay", 3000)], "processing")
+
+
+def test_only_a_card_that_is_there_and_usable_pays(shop: Shop) -> None:
+    made = load("", idents=[{"type": "create_card", "value": GIFT}])
+    assert refused(shop.do(shop.create(made)["id"], "preTransaction")) == (400, 9002)
+    assert refused(shop.do(shop.create(bought("02", (100, 19)))["id"], "preTransaction")) == (403, 9006)
+    assert refused(shop.do(shop.loaded("01"), "preTransaction")) == (403, 9005)
+
+
+def test_a_payment_that_is_cancelled_comes_back_as_it_was(sandbox: Sandbox, shop: Shop) -> None:
+    id = shop.create(bought(SEED_CARD, (150, 19)))["id"]
+    shop.start(id, "/loyalty")
+
+    assert shop.do(id, "cancel").json["status"] == "cancelled"
+
+    assert shop.holds(SEED_CARD) == (200, 20)
+    assert moved(sandbox) == [("pay", 150), ("bonus", 15), ("void_bonus", 15), ("void", 150)]
 
 
 # ---- Cards that are made ---------------------------------------------------------------------------------
