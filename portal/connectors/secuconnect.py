@@ -4,11 +4,12 @@
     POST {base_url}/api/v2/Smart/Transactions                    the card, and in the basket goods or the load article
     POST {base_url}/api/v2/Smart/Transactions/{id}/prepare/…     authorises a payment, where it is not made at the till
     POST {base_url}/api/v2/Smart/Transactions/{id}/start         this is what books on the card
+    POST …/{id}/preTransaction, then …/{id}/start/loyalty        and this has the card pay
 
 From the provider's document: these calls and their fields, the article's EAN, that creating loads nothing, that HTTP
 200 and `status: ok` together are success. From its public pages: the token, the card look-up, reading, cancelling,
-cards that are made on the fly. ASSUMED, since no document says: what is a setting below, and that transactions can be
-searched by `merchantRef`, which carries our reference.
+cards that are made on the fly, paying with a card. ASSUMED, since no document says: what is a setting below, and that
+transactions can be searched by `merchantRef`, which carries our reference.
 
 What fails before the start has moved nothing, however unclear its end: it is Unreachable, and tried again under the
 same reference. A start is sent once; what becomes of it is read from the provider's own record.
@@ -36,6 +37,7 @@ from portal.connectors.base import (
     Failure,
     FindRequest,
     Misconfigured,
+    PayRequest,
     Reading,
     Reason,
     Receipt,
@@ -64,6 +66,7 @@ from portal.connectors.secuconnect_answers import (
     created_id,
     found_ids,
     is_done,
+    missing_sum,
     read_card,
     read_token,
     receipt_lines,
@@ -81,11 +84,12 @@ LOAD_EAN, OTHER_LOAD_EAN = "4260447149502", "4260447149519"  # the second from t
 CURRENCY = "EUR"  # the only one in any of the documents
 SHORTEST_NUMBER, LONGEST_NUMBER = 8, 40  # ASSUMED; the provider's own cards have 16 digits
 REFERENCE = re.compile("[0-9A-Za-z-]{1,64}")  # ASSUMED
-DONE: Mapping[str, str] = {"activate": "ok", "top_up": "ok", "sale": "ok", "void": "cancelled"}
+DONE: Mapping[str, str] = {"activate": "ok", "top_up": "ok", "sale": "ok", "pay": "ok", "void": "cancelled"}
 UNDONE: Mapping[str, frozenset[str]] = {
     "activate": NOT_STARTED | NOT_DONE,
     "top_up": NOT_STARTED | NOT_DONE,
     "sale": NOT_STARTED | NOT_DONE,
+    "pay": NOT_STARTED | NOT_DONE,
     "void": frozenset({"ok"}),
 }
 
@@ -164,6 +168,14 @@ class SecuconnectSettings(Settings):
     )
     # ASSUMED: what is written as the article, and into the provider's e-mail with the amount behind it.
     load_text: str = text(label="Name of a load", maximum=100, default="Kartenaufladung")
+    # ASSUMED: so is what a card pays for, where nobody says which goods these were.
+    payment_text: str = text(label="Name of a payment", maximum=100, default="Zahlung mit Karte")
+    # ASSUMED: bonus that is spent lowers what is taxed, at this rate.
+    payment_tax: str = choice(
+        label="VAT of what a card pays for",
+        choices=(("0", "0 %"), ("7", "7 %"), ("19", "19 %")),
+        default="0",
+    )
     # ASSUMED: the document starts without a method, the provider's sample program says that the money is in the till.
     capture: str = choice(
         label="How a load is started",
@@ -222,7 +234,7 @@ class Payment(Extra):
 
 
 class Secuconnect(Connector):
-    """secuconnect, for looking cards up, loading and making them, selling with them, and cancelling."""
+    """secuconnect, for looking cards up, loading and making them, selling and paying with them, and cancelling."""
 
     slug = "secuconnect"
     name = "secuconnect"
@@ -326,12 +338,27 @@ class Secuconnect(Connector):
             return self._start("sale", begun, AT_THE_TILL[payment.paid])
         return self._prepare(begun, prepared)
 
+    def pay(self, request: PayRequest) -> Receipt:
+        """Takes money from a card, its bonus first. Where it has not enough, NOT_ENOUGH is said before anything is
+        started."""
+        if request.extra is not None:
+            raise _bad_input()
+        number = self._number(request.number)
+        product = _amount_line(1, self.settings.payment_text, request.amount, tax=int(self.settings.payment_tax))
+        body = self._body(number, [product], request.amount, request.reference, None)
+        begun = self._create(body, number, request.amount, request.reference, None)
+        begun = replace(begun, wanted=replace(begun.wanted, pays=True))
+        if self._missing(begun):
+            raise Declined(reason=Reason.NOT_ENOUGH)
+        return self._start("pay", begun, "/loyalty")
+
     def void(self, request: VoidRequest) -> Receipt:
         """Cancels a whole Smart Transaction, with every booking that it made."""
         if request.extra is not None or not TRANSACTION_ID.fullmatch(request.original):
             raise _bad_input()
         number = self._number(request.number) if request.number else ""
-        wanted = Wanted(id=request.original, reference="", number=number, amount=self._amount(request.amount))
+        money = self._amount(request.amount)
+        wanted = Wanted(id=request.original, reference="", number=number, amount=money, pays=True)
         return self._commit("void", f"{TRANSACTIONS}/{wanted.id}/cancel", wanted, {}, self._ends())
 
     def find(self, request: FindRequest) -> Receipt:
@@ -346,7 +373,8 @@ class Secuconnect(Connector):
         known = request.original if request.verb == "void" else request.provider_reference
         reference = "" if request.verb == "void" else request.reference
         amount = request.amount or (Money(0, CURRENCY) if request.verb == "activate" else None)
-        wanted = Wanted(reference=reference, number=request.number, amount=amount)
+        pays = request.verb in {"pay", "void"}  # what is undone may have been a payment
+        wanted = Wanted(reference=reference, number=request.number, amount=amount, pays=pays)
         if known:
             ids: tuple[str, ...] = (known,)
         else:
@@ -393,6 +421,15 @@ class Secuconnect(Connector):
     def _start(self, verb: str, begun: "_Begun", method: str) -> Receipt:
         path = f"{TRANSACTIONS}/{begun.wanted.id}/start{method}"
         return self._commit(verb, path, begun.wanted, begun.private, begun.ends)
+
+    def _missing(self, begun: "_Begun") -> int:
+        """How many cents the card has too few, once it is to pay; nothing has moved."""
+        wanted = begun.wanted
+        path = f"{TRANSACTIONS}/{wanted.id}/preTransaction"
+        try:
+            return missing_sum(self._call("POST", path, wanted.number, begun.ends, moves=True))
+        except Unclear as unclear:
+            raise _never_begun(unclear) from None
 
     def _prepare(self, begun: "_Begun", method: str) -> Receipt:
         """Authorises the payment, and starts what is authorised. With auto_capture that is one step, and
@@ -509,17 +546,7 @@ class Secuconnect(Connector):
 
     def _load_article(self, amount: Money, id: int) -> dict[str, Any]:
         """The line of the basket that loads the card; always one piece, of the whole amount."""
-        euros, cents = divmod(amount.minor, 100)
-        shown = f"{euros},{cents:02}" if cents else f"{euros}"
-        return {
-            "id": id,
-            "ean": LOAD_EAN,
-            "articleNumber": None,
-            "desc": f"{self.settings.load_text} {shown} EUR",
-            "quantity": 1,
-            "priceOne": amount.minor,
-            "tax": 0,
-        }
+        return _amount_line(id, self.settings.load_text, amount, tax=0) | {"ean": LOAD_EAN}
 
     # ---- Calls -------------------------------------------------------------------------------------------
 
@@ -647,6 +674,20 @@ def _article(id: int, line: BasketLine) -> dict[str, Any]:
         "quantity": line.quantity,
         "priceOne": line.price.minor,
         "tax": line.vat,
+    }
+
+
+def _amount_line(id: int, name: str, amount: Money, *, tax: int) -> dict[str, Any]:
+    """A line for an amount alone, with the amount in its text."""
+    euros, cents = divmod(amount.minor, 100)
+    shown = f"{euros},{cents:02}" if cents else f"{euros}"
+    return {
+        "id": id,
+        "articleNumber": None,
+        "desc": f"{name} {shown} EUR",
+        "quantity": 1,
+        "priceOne": amount.minor,
+        "tax": tax,
     }
 
 

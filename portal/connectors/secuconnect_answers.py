@@ -166,12 +166,14 @@ def read_token(answer: HttpAnswer) -> tuple[str, int]:
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What a Smart Transaction of ours must look like. `number` is "" for a card that is made with it."""
+    """What a Smart Transaction of ours must look like. `number` is "" for a card that is made with it; `pays` where the
+    card may pay in it, whose bonus is a discount there."""
 
     reference: str
     number: str
     amount: Money | None
     id: str = ""
+    pays: bool = False
 
 
 def created_id(answer: HttpAnswer, wanted: Wanted) -> str:
@@ -180,6 +182,14 @@ def created_id(answer: HttpAnswer, wanted: Wanted) -> str:
     if data.get("status") != "created":
         raise _unclear(answer, Reason.UNKNOWN_WORD, data, _word(data))
     return str(data["id"])
+
+
+def missing_sum(answer: HttpAnswer) -> int:
+    """How many cents of a transaction its card does not pay. Raises Declined, Misconfigured or Unclear."""
+    missing = accepted(answer, "pay").get("missing_sum")
+    if not _is_whole(missing) or missing < 0:
+        raise _unreadable()
+    return missing
 
 
 def is_done(answer: HttpAnswer, wanted: Wanted, verb: str, *, done: str) -> Data | None:
@@ -300,17 +310,32 @@ def _ours(answer: HttpAnswer, wanted: Wanted, verb: str) -> Data:
         raise Unclear(reason=Reason.UNREADABLE)
     idents = data.get("idents")
     ident = idents[0] if isinstance(idents, list) and idents and isinstance(idents[0], dict) else {}
-    info = data.get("basket_info")
-    total = (info.get("sum"), info.get("currency")) if isinstance(info, dict) else None
     mine = (
         (not wanted.id or id == wanted.id)
         and (not wanted.reference or data.get("merchantRef") == wanted.reference)
-        and (wanted.amount is None or total == (wanted.amount.minor, wanted.amount.currency))
+        and (wanted.amount is None or _is_about(data, wanted.amount, pays=wanted.pays))
         and (not wanted.number or ident.get("value") == wanted.number)
     )
     if not mine:
         raise Unclear(reason=Reason.MISMATCH, provider_reference=wanted.id)
     return data
+
+
+def _is_about(data: Data, amount: Money, *, pays: bool) -> bool:
+    """Whether a transaction is of so much, before the discounts of bonus that is spent."""
+    info = data.get("basket_info")
+    if not isinstance(info, dict) or info.get("currency") != amount.currency or not _is_whole(info.get("sum")):
+        return False
+    # No document says whether the sum is lowered with the basket.
+    return info["sum"] == amount.minor or (pays and info["sum"] + _discounts(data) == amount.minor)
+
+
+def _discounts(data: Data) -> int:
+    """Cents of bonus that is spent: products with a negative price."""
+    basket = data.get("basket")
+    products = basket.get("products") if isinstance(basket, dict) else None
+    prices = (each.get("priceOne") for each in products or () if isinstance(each, dict))
+    return -sum(price for price in prices if _is_whole(price) and price < 0)
 
 
 def _word(data: Data) -> str:

@@ -71,7 +71,7 @@ class Fault:
 
 @dataclass(frozen=True, kw_only=True)
 class Armed:
-    """What a tester asked for: this fault, on these calls, so often."""
+    """What a tester asked for: this fault, on calls whose path begins so, so often. A `*` is any one part of a path."""
 
     provider: str
     kind: Kind

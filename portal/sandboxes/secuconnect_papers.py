@@ -61,7 +61,7 @@ def smart_transaction(db: sqlite3.Connection, found: Transaction) -> dict[str, A
     }
     if found.spends:
         discounts = found.spends.products(found.lines)
-        told["basket"]["products"] += [_product(PLAIN_LINE | line) for line in discounts]
+        told["basket"]["products"] += [_product({**PLAIN_LINE, **line}) for line in discounts]
         told["basket_info"] |= {
             "sum": asked["sum"] - found.spends.bonus_sum,
             "missing_sum": found.spends.missing,

@@ -4,6 +4,7 @@ One SQLite file. It knows tables and transactions; it does not know HTTP or any 
 """
 
 import json
+import re
 import sqlite3
 import threading
 import zlib
@@ -209,10 +210,10 @@ class Store:
 
 
 def _meets(armed: str, path: str) -> bool:
-    """Whether `path` begins as armed, or is the very one where that ends with a dollar."""
-    whole = armed.endswith("$")
-    armed, path = armed.removesuffix("$").casefold(), path.casefold()
-    return path == armed if whole else path.startswith(armed)
+    """Whether `path` begins as armed, or is the very one where that ends with a dollar. A star is any one part of it."""
+    matches = re.fullmatch if armed.endswith("$") else re.match
+    pattern = "[^/]*".join(map(re.escape, armed.removesuffix("$").split("*")))
+    return matches(pattern, path, re.IGNORECASE) is not None
 
 
 # ---- What outlives a reset -------------------------------------------------------------------------------

@@ -44,7 +44,7 @@ from portal.connectors.http import Exchange, HttpAnswer, Wire
 from portal.connectors.redaction import hide_members
 from portal.connectors.results import MOST_LINES, Align, ReceiptLine
 from portal.connectors.secuconnect import DONE, LOAD_EAN, UNDONE, Payment, Secuconnect, SecuconnectSettings
-from portal.connectors.secuconnect_answers import Wanted, balances_of, is_done, read_card, receipt_lines
+from portal.connectors.secuconnect_answers import Wanted, balances_of, is_done, missing_sum, read_card, receipt_lines
 from portal.connectors.secuconnect_tokens import OwnToken
 from portal.money import Money, Points
 from tests.conftest import Sandbox
@@ -78,6 +78,10 @@ def sale(end: str = "01", *, lines: tuple[BasketLine, ...] = (GOODS,), load: int
     goods = sum(line.price.minor * line.quantity for line in lines)
     wanted = {"number": number(end), "lines": lines, "load": Money(load, "EUR") if load else None}
     return SaleRequest(**{**wanted, "amount": Money(goods + load, "EUR"), "reference": REFERENCE, **more})
+
+
+def pay(end: str = "16", cents: int = 1250, **more: Any) -> PayRequest:
+    return PayRequest(number=number(end), amount=Money(cents, "EUR"), reference=REFERENCE, **more)
 
 
 def void(original: str, end: str = "01", cents: int = 2000) -> VoidRequest:
@@ -162,7 +166,7 @@ def example(name: str) -> Any:
 
 
 def test_it_has_its_verbs_and_settles_by_the_providers_record() -> None:
-    assert Secuconnect.supports() == {"balance", "activate", "top_up", "sale", "void"}
+    assert Secuconnect.supports() == {"balance", "activate", "top_up", "pay", "sale", "void"}
     assert Secuconnect.settles is Settles.BY_REFERENCE
     assert Secuconnect.find is not Connector.find
 
@@ -245,7 +249,10 @@ class Strange(Extra):
         ("sale", sale(customer=CustomerDetails(email="a\nb"))),
         ("void", void("PCI_1")),
         ("void", void("STX_1/../STX_2")),
-        ("find", FindRequest(verb="pay", reference=REFERENCE)),
+        ("pay", pay(extra=Strange())),
+        ("pay", PayRequest(number=SEED_CARD, amount=Money(1, "USD"), reference=REFERENCE)),
+        ("pay", PayRequest(number="1", amount=EUROS, reference=REFERENCE)),
+        ("find", FindRequest(verb="tip", reference=REFERENCE)),
         ("find", FindRequest(verb="top_up", reference="a:*")),
     ],
 )
@@ -756,6 +763,130 @@ def test_a_card_is_made_and_loaded_at_once(shop: Secuconnect, sandbox: Sandbox, 
     assert receipt.number not in repr(exchanges) + receipt.raw + repr(receipt.lines)
 
 
+# ---- Paying with a card ----------------------------------------------------------------------------------------
+
+
+def test_a_payment_is_taken_once_and_told(shop: Secuconnect, sandbox: Sandbox, exchanges: list[Exchange]) -> None:
+    receipt = shop.pay(pay())
+
+    (taken,) = effects(sandbox)
+    assert (taken["verb"], taken["amount"], taken["reference"]) == ("pay", 1250, REFERENCE)
+    assert receipt.provider_reference == taken["provider_reference"]
+    assert told(receipt.balances) == {"total": 3750, "cash": 3750, "bonus": 0, "points": 120}
+    assert ReceiptLine.of_text("12,50 EUR", important=True) in receipt.lines
+    assert [each.url.rsplit("/", 1)[1] for each in exchanges[1:]] == ["Transactions", "preTransaction", "loyalty"]
+    assert number("16") not in repr(exchanges) + repr(receipt) + receipt.raw
+
+
+@pytest.mark.parametrize("tax", ["0", "7", "19"])
+def test_bonus_is_spent_first(connect_to: Callable[..., Secuconnect], sandbox: Sandbox, tax: str) -> None:
+    """2.00 and 0.20 bonus: it lowers the sum of the basket, and 1.50 are taken all the same."""
+    shop = connect_to(payment_tax=tax)
+
+    receipt = shop.pay(pay(SEED_CARD, 150))
+
+    assert moved(sandbox) == [("pay", 150), ("bonus", 15)]
+    assert told(receipt.balances) == {"total": 85, "cash": 70, "bonus": 15, "points": 0}
+    assert shop.find(find(SEED_CARD, 150, verb="pay")).provider_reference == receipt.provider_reference
+
+
+def test_a_card_pays_to_its_last_cent_and_not_one_more(shop: Secuconnect, sandbox: Sandbox) -> None:
+    shop.pay(pay(cents=5000))
+
+    no = failure_of(lambda: shop.pay(pay(cents=1)))
+
+    assert (type(no), no.reason, moved(sandbox)) == (Declined, Reason.NOT_ENOUGH, [("pay", 5000)])
+
+
+@pytest.mark.parametrize(
+    ("end", "kind", "reason", "moves"),
+    [
+        ("9276999999999999", Declined, Reason.CARD_UNKNOWN, 0),
+        ("02", Declined, Reason.CARD_INACTIVE, 0),
+        ("08", Declined, Reason.REFUSED, 0),
+        ("17", Declined, Reason.CARD_INACTIVE, 0),
+        ("06", Declined, Reason.REFUSED, 0),
+        ("09", Unclear, Reason.UNKNOWN_WORD, 1),
+        ("10", Unclear, Reason.UNREADABLE, 1),
+        ("11", Unclear, Reason.MISMATCH, 1),
+        ("12", Unclear, Reason.MISMATCH, 1),
+        ("26", Unreachable, Reason.SERVER_ERROR, 0),
+        ("25", Unreachable, Reason.THROTTLED, 0),
+        ("28", Misconfigured, Reason.KEY_REFUSED, 0),
+    ],
+)
+def test_a_payment_that_is_not_plainly_done_is_told_for_what_it_is(
+    shop: Secuconnect, sandbox: Sandbox, end: str, kind: type[Failure], reason: Reason, moves: int
+) -> None:
+    no = failure_of(lambda: shop.pay(pay(end)))
+
+    assert (type(no), no.reason) == (kind, reason)
+    assert len(effects(sandbox)) == moves
+    assert bool(no.provider_reference) == (kind is Unclear)
+
+
+def test_a_payment_that_is_pending_is_looked_at_until_it_is_done(shop: Secuconnect, sandbox: Sandbox) -> None:
+    assert told(shop.pay(pay("05")).balances)["cash"] == 3750
+    assert moved(sandbox) == [("pay", 1250)]
+
+
+def test_a_card_that_was_emptied_meanwhile_does_not_pay(
+    connect_to: Callable[..., Secuconnect], sandbox: Sandbox
+) -> None:
+    """Between the two calls another till takes what is on it."""
+    shop, other = connect_to(), connect_to()
+
+    def and_then_another(exchange: Exchange) -> None:
+        if exchange.url.endswith("preTransaction"):
+            other.pay(pay(cents=4000))
+
+    shop.on_exchange = and_then_another
+
+    no = failure_of(lambda: shop.pay(pay()))
+
+    assert (type(no), no.reason, moved(sandbox)) == (Declined, Reason.NOT_ENOUGH, [("pay", 4000)])
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{}, {"missing_sum": "0"}, {"missing_sum": None}, {"missing_sum": -1}, {"missing_sum": True}, {"missing_sum": 0.5}],
+    ids=lambda said: str(said),
+)
+def test_what_is_missing_must_be_whole_cents(said: dict[str, object]) -> None:
+    no = failure_of(lambda: missing_sum(answer_of({**said, "bonus_products": []})))
+
+    assert (type(no), no.reason) == (Unclear, Reason.UNREADABLE)
+
+
+@pytest.mark.parametrize(
+    ("total", "prices", "pays", "fits"),
+    [
+        (1250, [1250], True, True),
+        (1250, [1250, -20], True, True),  # the sum may stay
+        (1230, [1250, -20], True, True),  # or be lowered
+        (1230, [1250, -21], True, False),
+        (1230, [1250], True, False),
+        (1270, [1250, 20], True, False),
+        (1230, [1250, -20], False, False),
+        (1230, [1250, "-20"], True, False),
+        ("1250", [1250], True, False),
+    ],
+)
+def test_a_payments_sum_is_ours_before_the_discount(
+    total: object, prices: list[object], pays: bool, fits: bool
+) -> None:
+    answer = documents_start() | {
+        "basket": {"products": [{"priceOne": price} for price in prices]},
+        "basket_info": {"sum": total, "currency": "EUR"},
+    }
+    wanted = Wanted(id=SEED_STX, reference="", number=SEED_CARD, amount=Money(1250, "EUR"), pays=pays)
+
+    if fits:
+        assert is_done(answer_of(answer), wanted, "pay", done="ok")
+    else:
+        assert failure_of(lambda: is_done(answer_of(answer), wanted, "pay", done="ok")).reason is Reason.MISMATCH
+
+
 # ---- Cancelling ------------------------------------------------------------------------------------------------
 
 
@@ -767,6 +898,16 @@ def test_a_load_is_cancelled_with_its_bonus(shop: Secuconnect, sandbox: Sandbox)
     assert receipt.provider_reference == original
     assert told(receipt.balances) == {"total": 220, "cash": 200, "bonus": 20, "points": 0}
     assert moved(sandbox)[2:] == [("void", 2000), ("void_bonus", 200)]
+
+
+def test_a_payment_is_cancelled_and_comes_back(shop: Secuconnect, sandbox: Sandbox) -> None:
+    original = shop.pay(pay(SEED_CARD, 150)).provider_reference
+
+    receipt = shop.void(void(original, SEED_CARD, 150))
+
+    assert told(receipt.balances) == {"total": 220, "cash": 200, "bonus": 20, "points": 0}
+    assert moved(sandbox)[2:] == [("void_bonus", 15), ("void", 150)]
+    assert shop.find(find(SEED_CARD, 150, verb="void", original=original)).provider_reference == original
 
 
 def test_a_refused_cancellation_is_too_late(shop: Secuconnect, sandbox: Sandbox) -> None:
@@ -949,6 +1090,69 @@ def test_a_late_start_is_unclear_and_done_in_the_end(connect_to: Callable[..., S
     assert shop.find(find(provider_reference=no.provider_reference)).provider_reference
 
 
+@pytest.mark.parametrize(("kind", "reason"), [*LOST, ("redirect", Reason.REDIRECTED), ("throttle", Reason.THROTTLED)])
+@pytest.mark.parametrize("path", ["/oauth/token", TRANSACTIONS, f"{TRANSACTIONS}/*/preTransaction"])
+def test_what_breaks_before_a_card_pays_moved_nothing_and_may_be_tried_again(
+    shop: Secuconnect, sandbox: Sandbox, path: str, kind: str, reason: Reason
+) -> None:
+    arm(sandbox, kind, path=path)
+
+    no = failure_of(lambda: shop.pay(pay()))
+
+    assert (type(no), no.reason, effects(sandbox)) == (Unreachable, reason, [])
+    shop.pay(pay())
+    assert moved(sandbox) == [("pay", 1250)]
+    assert shop.find(find("16", 1250, verb="pay")).provider_reference
+
+
+@pytest.mark.parametrize(("kind", "reason"), [*LOST, ("timeout_after", Reason.TIMEOUT)])
+def test_a_payment_whose_answer_is_lost_is_unclear_and_found(
+    connect_to: Callable[..., Secuconnect], sandbox: Sandbox, kind: str, reason: Reason
+) -> None:
+    arm(sandbox, kind, path=f"{TRANSACTIONS}/*/start")
+    shop = connect_to(total_seconds=2)
+
+    no = failure_of(lambda: shop.pay(pay()))
+
+    assert (type(no), no.reason) == (Unclear, reason)
+    assert moved(sandbox) == [("pay", 1250)]
+    for known in (no.provider_reference, ""):
+        found = shop.find(find("16", 1250, verb="pay", provider_reference=known))
+        assert (found.provider_reference, told(found.balances)["cash"]) == (no.provider_reference, 3750)
+
+
+@pytest.mark.parametrize("kind", ["timeout_before", "throttle", "refuse"])
+def test_a_payment_that_never_arrived_is_found_not_done(
+    connect_to: Callable[..., Secuconnect], sandbox: Sandbox, kind: str
+) -> None:
+    arm(sandbox, kind, path=f"{TRANSACTIONS}/*/start")
+    shop = connect_to(total_seconds=2)
+
+    no = failure_of(lambda: shop.pay(pay()))
+
+    assert type(no) is (Declined if kind == "refuse" else Unclear)
+    gone = failure_of(lambda: shop.find(find("16", 1250, verb="pay", provider_reference=no.provider_reference)))
+    assert (type(gone), gone.reason, effects(sandbox)) == (Declined, Reason.REFUSED, [])
+
+
+def test_a_late_payment_is_unclear_and_done_in_the_end(
+    connect_to: Callable[..., Secuconnect], sandbox: Sandbox
+) -> None:
+    arm(sandbox, "late", path=f"{TRANSACTIONS}/*/start", seconds=2)
+    shop = connect_to(total_seconds=1.5)
+
+    no = failure_of(lambda: shop.pay(pay()))
+
+    assert (type(no), effects(sandbox)) == (Unclear, [])
+    end = threading.Event()
+    for _ in range(100):
+        if effects(sandbox):
+            break
+        end.wait(0.1)
+    found = shop.find(find("16", 1250, verb="pay", provider_reference=no.provider_reference))
+    assert (found.provider_reference, moved(sandbox)) == (no.provider_reference, [("pay", 1250)])
+
+
 @pytest.mark.parametrize(("kind", "reason"), LOST)
 def test_a_lost_answer_to_a_cancellation_is_unclear_and_found(
     shop: Secuconnect, sandbox: Sandbox, kind: str, reason: Reason
@@ -1010,13 +1214,14 @@ def ask(shop: Secuconnect, verb: str) -> object:
         "activate": ActivateRequest(number="", reference=REFERENCE),
         "top_up": top_up(SEED_CARD),
         "sale": sale(SEED_CARD),
+        "pay": pay(SEED_CARD),
         "void": void(SEED_STX, SEED_CARD),
         "find": find(SEED_CARD),
     }
     return getattr(shop, verb)(requests[verb])
 
 
-@pytest.mark.parametrize("verb", ["balance", "activate", "top_up", "sale", "void", "find"])
+@pytest.mark.parametrize("verb", ["balance", "activate", "top_up", "pay", "sale", "void", "find"])
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
@@ -1042,10 +1247,10 @@ def test_no_documented_answer_is_no_success(
 
     assert no.reason is reason
     # Creating moves nothing; only what is sent to start or cancel is perhaps done.
-    assert type(no) is (Unreachable if verb in {"activate", "top_up", "sale"} else Unclear)
+    assert type(no) is (Unreachable if verb in {"activate", "top_up", "pay", "sale"} else Unclear)
 
 
-@pytest.mark.parametrize("verb", ["balance", "activate", "top_up", "sale", "void", "find"])
+@pytest.mark.parametrize("verb", ["balance", "activate", "top_up", "pay", "sale", "void", "find"])
 @pytest.mark.parametrize("status", [401, 403])
 def test_refused_credentials_without_a_word_are_for_a_person(
     serve: Any, connect_to: Callable[..., Secuconnect], verb: str, status: int
@@ -1056,7 +1261,7 @@ def test_refused_credentials_without_a_word_are_for_a_person(
     assert type(failure_of(lambda: ask(shop, verb))) is Misconfigured
 
 
-@pytest.mark.parametrize("verb", ["balance", "activate", "top_up", "sale", "void", "find"])
+@pytest.mark.parametrize("verb", ["balance", "activate", "top_up", "pay", "sale", "void", "find"])
 def test_no_connection_is_unreachable(serve: Any, connect_to: Callable[..., Secuconnect], verb: str) -> None:
     server = serve(hanging_up_after(b""))
     server.close()

@@ -151,6 +151,13 @@ def test_a_fault_meets_only_the_path_it_was_armed_for(sandbox: Sandbox) -> None:
     assert sandbox.look_up("00002").status == 500
 
 
+def test_a_star_in_a_path_stands_for_any_one_part_of_it(sandbox: Sandbox) -> None:
+    sandbox.arm("error_after", path="/*/00002")
+
+    assert sandbox.look_up("00001").status == 200
+    assert sandbox.look_up("00002").status == 500
+
+
 def test_a_probable_fault_stays_armed(sandbox: Sandbox) -> None:
     sandbox.arm("error_after", probability=1)
 
