@@ -210,7 +210,7 @@ class Store:
 
 
 def _meets(armed: str, path: str) -> bool:
-    """Whether `path` begins as armed, or is the very one where that ends with a dollar. A star is any one part of it."""
+    """Whether `path` begins as armed, or is the very one where that ends with a dollar; a star is any one part."""
     matches = re.fullmatch if armed.endswith("$") else re.match
     pattern = "[^/]*".join(map(re.escape, armed.removesuffix("$").split("*")))
     return matches(pattern, path, re.IGNORECASE) is not None

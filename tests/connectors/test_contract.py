@@ -95,6 +95,7 @@ REQUESTS_OF: dict[str, dict[str, Any]] = {
             reference=REFERENCE,
             customer=CUSTOMER,
         ),
+        "pay": PayRequest(number=NUMBER, amount=EUROS, reference=REFERENCE),
         "void": VoidRequest(original="STX_1", number=NUMBER, amount=EUROS, reference=REFERENCE),
     },
 }
@@ -112,11 +113,13 @@ def created(cents: int) -> dict[bytes, bytes]:
     return {b"POST /base/api/v2/Smart/Transactions ": answer}
 
 
+APPLIED = {b"POST /base/api/v2/Smart/Transactions/STX_1/preTransaction ": response(b'{"missing_sum": 0}')}
 BEFORE: dict[tuple[str, str], dict[bytes, bytes]] = {
     ("secuconnect", "balance"): TOKEN,
     ("secuconnect", "activate"): TOKEN | created(0),
     ("secuconnect", "top_up"): TOKEN | created(EUROS.minor),
     ("secuconnect", "sale"): TOKEN | created(EUROS.minor),
+    ("secuconnect", "pay"): TOKEN | created(EUROS.minor) | APPLIED,
     ("secuconnect", "void"): TOKEN,
 }
 
