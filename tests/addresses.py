@@ -36,13 +36,15 @@ from portal.ledger.models import (
     operation_writer,
 )
 from portal.mail.models import OutgoingMail
-from portal.merchants import audit, connecting, connections, invitations, pauses, switches, tenancy, tills
+from portal.merchants import audit, connecting, connections, daily_limits, invitations, pauses, switches, tenancy, tills
 from portal.merchants.models import (
     AuditEntry,
     Connection,
     ConnectionDraft,
+    DailyLimit,
     HostApproval,
     Invitation,
+    LimitKind,
     Member,
     Merchant,
     Pause,
@@ -218,6 +220,11 @@ class Shop:
             host_writer._open.set(False)
 
     @cached_property
+    def daily_limit(self) -> DailyLimit:
+        """What the merchant asks for, and an administrator has not decided."""
+        return daily_limits.ask(self.owner, LimitKind.MAILS, 54321, reason=f"Christmas at {self.merchant.name}")
+
+    @cached_property
     def line(self) -> AuditEntry:
         """One of the trail."""
         return audit.record("connection resumed", f"PayWizard of {self.merchant.name}", merchant=self.merchant)
@@ -265,6 +272,7 @@ SAMPLES: dict[str, Sample] = {
     "switch_on": lambda shop: shop.switch.key,
     "connection_health": lambda shop: shop.connection.key,
     "pause_connection": lambda shop: shop.connection.key,
+    "take_back_daily_limit": lambda shop: shop.daily_limit.key,
     "resume_connection": lambda shop: shop.connection.key,
     "connection": lambda shop: shop.connection.key,
     "retire_connection": lambda shop: shop.connection.key,
@@ -378,6 +386,7 @@ ROWS: dict[type[Model], Sample] = {
     OutgoingMail: lambda shop: shop.mail,
     AuditEntry: lambda shop: shop.line,
     HostApproval: lambda shop: shop.host,
+    DailyLimit: lambda shop: shop.daily_limit,
     Store: lambda shop: shop.till.store,
     Member: lambda shop: shop.owner,
     Invitation: lambda shop: shop.invitation,

@@ -27,6 +27,7 @@ NAMES: dict[str, Promise] = {
     "invite": _("Invite somebody"),
     "tills": _("Tills"),
     "limits": _("Limits"),
+    "daily_limits": _("Daily limits"),
     "outbox": _("Outbox"),
     "trail": _("Audit trail"),
     "pin": _("PIN for the tills"),

@@ -105,6 +105,8 @@ _INSIDE = {
     "attention_case": "attention",
     "approval": "attention",
     "limits": "settings",
+    "daily_limits": "settings",
+    "take_back_daily_limit": "settings",
     "connection": "settings",
     "retire_connection": "settings",
     "connect": "settings",

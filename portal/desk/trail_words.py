@@ -37,6 +37,11 @@ GROUPS: dict[str, tuple[Promise, dict[str, Promise]]] = {
             "approval withdrawn": _("Took back the wish for an approval"),
             "approval expired": _("Let a wish for an approval lapse"),
             "limit changed": _("Changed a limit"),
+            "daily limit asked": _("Asked for more in a day"),
+            "daily limit request withdrawn": _("No longer asks for more in a day"),
+            "daily limit approved": _("Approved more in a day"),
+            "daily limit refused": _("Did not approve more in a day"),
+            "daily limit set": _("Set a daily limit"),
         },
     ),
     "people": (

@@ -73,9 +73,12 @@ class LimitsForm(forms.Form):
 
     def wanted(self) -> dict[tuple[str, str], int | None]:
         """The limits of a valid form, by role and verb."""
-        pairs = [(role, verb) for verb in limits.VERBS for role in ROLES]
-        names = {(str(role), verb): _name(verb, role) for role, verb in pairs}
-        return {pair: self.cleaned_data[name] for pair, name in names.items() if name in self.fields}
+        return {pair: self.cleaned_data[name] for pair, name in self.names().items()}
+
+    def names(self) -> dict[tuple[str, str], str]:
+        """The fields of the grid, by role and verb."""
+        names = {(str(role), verb): _name(verb, role) for verb in limits.VERBS for role in ROLES}
+        return {pair: name for pair, name in names.items() if name in self.fields}
 
 
 def _name(verb: str, role: Role) -> str:

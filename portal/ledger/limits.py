@@ -7,13 +7,14 @@ and a new connection is never without a limit because nobody thought of its curr
 
 import hashlib
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from django.db import transaction
 from django.http import HttpRequest
 
 from portal.ledger.models import Approval, Limit, Operation, limit_writer
-from portal.merchants import access, audit
-from portal.merchants.models import Member, Merchant
+from portal.merchants import access, audit, standing
+from portal.merchants.models import Member, Merchant, Person
 from portal.merchants.roles import Permission, Role
 from portal.money import Money, minor_digits
 
@@ -114,35 +115,68 @@ def change(
     """
     with transaction.atomic(durable=True):
         access.still_may(member, Permission.SET_LIMITS)
-        merchant = Merchant.objects.select_for_update(no_key=True).get(pk=member.merchant_id)
-        if mark(merchant) != seen:
-            raise ChangedMeanwhile
-        stands = table(merchant)
-        changes = [(name, stands.get(name), most) for name, most in wanted.items() if most != stands.get(name)]
-        for (role, verb), _before, after in changes:
-            if after is None:
-                Limit.objects.filter(merchant=merchant, role=role, verb=verb).delete()
-            else:
-                Limit.objects.update_or_create(merchant=merchant, role=role, verb=verb, defaults={"most": after})
-        told = [(f"{role}: {verb}", verb in POINTS, before, after) for (role, verb), before, after in changes]
-        told += [
-            ("second person", False, merchant.second_person_from, second_person_from),
-            ("second person: points", True, merchant.second_person_from_points, second_person_from_points),
-        ]
-        told = [line for line in told if line[2] != line[3]]
-        for subject, counts, before, after in told:
-            audit.record(
-                "limit changed",
-                subject,
-                merchant=merchant,
-                person=member.person,
-                request=request,
-                before=_plain(before, counts, merchant),
-                after=_plain(after, counts, merchant),
-            )
-        merchant.second_person_from = second_person_from
-        merchant.second_person_from_points = second_person_from_points
-        merchant.save(update_fields=["second_person_from", "second_person_from_points"])
+        two = (second_person_from, second_person_from_points)
+        return _change(member.merchant_id, wanted, two, seen, person=member.person, request=request)
+
+
+@limit_writer.writes
+def change_for(
+    merchant: Merchant,
+    *,
+    by: Person,
+    reason: str,
+    wanted: Mapping[tuple[str, str], int | None],
+    second_person_from: int | None,
+    second_person_from_points: int | None,
+    seen: str,
+    request: HttpRequest | None = None,
+) -> int:
+    """The same by an administrator, for a reason that stands in the trail, too."""
+    with transaction.atomic(durable=True):
+        standing.still_administers(by)
+        two = (second_person_from, second_person_from_points)
+        return _change(merchant.pk, wanted, two, seen, person=by, request=request, reason=reason)
+
+
+def _change(
+    merchant_id: int,
+    wanted: Mapping[tuple[str, str], int | None],
+    two: tuple[int | None, int | None],
+    seen: str,
+    *,
+    person: Person,
+    request: HttpRequest | None,
+    **why: Any,
+) -> int:
+    merchant = Merchant.objects.select_for_update(no_key=True).get(pk=merchant_id)
+    if mark(merchant) != seen:
+        raise ChangedMeanwhile
+    stands = table(merchant)
+    changes = [(name, stands.get(name), most) for name, most in wanted.items() if most != stands.get(name)]
+    for (role, verb), _before, after in changes:
+        if after is None:
+            Limit.objects.filter(merchant=merchant, role=role, verb=verb).delete()
+        else:
+            Limit.objects.update_or_create(merchant=merchant, role=role, verb=verb, defaults={"most": after})
+    told = [(f"{role}: {verb}", verb in POINTS, before, after) for (role, verb), before, after in changes]
+    told += [
+        ("second person", False, merchant.second_person_from, two[0]),
+        ("second person: points", True, merchant.second_person_from_points, two[1]),
+    ]
+    told = [line for line in told if line[2] != line[3]]
+    for subject, counts, before, after in told:
+        audit.record(
+            "limit changed",
+            subject,
+            merchant=merchant,
+            person=person,
+            request=request,
+            before=_plain(before, counts, merchant),
+            after=_plain(after, counts, merchant),
+            **why,
+        )
+    merchant.second_person_from, merchant.second_person_from_points = two
+    merchant.save(update_fields=["second_person_from", "second_person_from_points"])
     return len(told)
 
 

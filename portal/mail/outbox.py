@@ -37,8 +37,8 @@ from portal.mail.models import (
     OutgoingMail,
     mail_writer,
 )
-from portal.merchants import access, audit, tenancy, vault
-from portal.merchants.models import Member, Merchant
+from portal.merchants import access, audit, daily_limits, tenancy, vault
+from portal.merchants.models import LimitKind, Member, Merchant
 from portal.merchants.roles import Permission
 
 log = logging.getLogger(__name__)
@@ -169,7 +169,7 @@ def _why_withheld(mail: OutgoingMail) -> str:
     if mail.merchant_id is not None:
         day = Now() - timedelta(hours=24)
         of_merchant = OutgoingMail.objects.filter(merchant=mail.merchant_id, begun_at__gt=day)
-        if of_merchant.count() >= settings.MAIL_MERCHANT_DAY:
+        if of_merchant.count() >= daily_limits.of(mail.merchant_id, LimitKind.MAILS):
             return MERCHANT_LIMIT
     return ""
 

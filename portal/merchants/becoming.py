@@ -7,7 +7,6 @@ new secrets of a connection are told to all owners by mail.
 from collections.abc import Mapping
 
 from django.conf import settings
-from django.core.mail import send_mail
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -16,11 +15,10 @@ from django.utils.translation import gettext as _
 
 from portal import formats
 from portal.connectors import PROVIDERS
-from portal.merchants import audit, connections, pauses
+from portal.merchants import audit, connections, owners, pauses
 from portal.merchants.audit import Value
 from portal.merchants.fields import one_line
-from portal.merchants.models import Connection, ConnectionDraft, Environment, Member, Merchant, Person
-from portal.merchants.roles import Role
+from portal.merchants.models import Connection, ConnectionDraft, Environment, Merchant, Person
 
 
 def connect(draft: ConnectionDraft, *, options: Mapping[str, object], secrets: Mapping[str, str]) -> Connection:
@@ -117,24 +115,21 @@ def _fingerprints(connection: Connection) -> dict[str, str]:
 
 
 def _tell_owners(connection: Connection, replaced: list[str], *, by: Person | None) -> None:
-    """Each in their own language, queued in the transaction of the change."""
+    """Queued in the transaction of the change."""
     merchant, declared = connection.merchant, PROVIDERS[connection.provider].Settings.declared()
-    owners = Member.objects.filter(merchant=merchant, role=Role.OWNER, person__is_active=True).select_related("person")
-    for owner in owners.order_by("person__email"):
-        with (
-            translation.override(owner.person.language or merchant.language),
-            timezone.override(merchant.time_zone),
-            formats.at_home_in(merchant.country),
-        ):
-            words = {
-                "merchant": one_line(merchant.name),
-                "connection": one_line(connection.name),
-                "environment": connection.get_environment_display(),
-                "secrets": formats.listed([translation.gettext(declared[name].label) for name in replaced]),
-                "person": one_line(by.name) if by else "–",
-                "at": timezone.now(),
-                "zone": merchant.time_zone,
-                "link": settings.PUBLIC_URL + reverse("connection", args=[merchant.slug, connection.key]),
-            }
-            subject = _("New secrets for %(connection)s at %(merchant)s") % words
-            send_mail(subject, render_to_string("merchants/secrets_mail.txt", words), None, [owner.person.email])
+
+    def write(owner: Person) -> tuple[str, str]:
+        words = {
+            "merchant": one_line(merchant.name),
+            "connection": one_line(connection.name),
+            "environment": connection.get_environment_display(),
+            "secrets": formats.listed([translation.gettext(declared[name].label) for name in replaced]),
+            "person": one_line(by.name) if by else "–",
+            "at": timezone.now(),
+            "zone": merchant.time_zone,
+            "link": settings.PUBLIC_URL + reverse("connection", args=[merchant.slug, connection.key]),
+        }
+        subject = _("New secrets for %(connection)s at %(merchant)s") % words
+        return subject, render_to_string("merchants/secrets_mail.txt", words)
+
+    owners.tell(merchant, write)

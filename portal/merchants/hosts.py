@@ -18,21 +18,19 @@ from enum import StrEnum
 from typing import Any
 
 from django.conf import settings
-from django.core.mail import send_mail
 from django.db import transaction
 from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
-from django.utils import translation
 from django.utils.translation import gettext as _
 
 from portal.connectors import PROVIDERS, addresses
 from portal.connectors.base import Misconfigured, Reason
-from portal.merchants import audit, standing, tenancy
+from portal.merchants import audit, owners, standing, tenancy
 from portal.merchants.fields import one_line
 from portal.merchants.models import HostApproval, HostState, Member, Merchant, Person, host_writer
-from portal.merchants.roles import Permission, Role
+from portal.merchants.roles import Permission
 
 TEXT_LENGTH = 500
 
@@ -216,23 +214,22 @@ def _note(verb: str, approval: HostApproval, person: Person, request: HttpReques
 
 
 def _tell_owners(approval: HostApproval) -> None:
-    """Each in their own language, queued in the transaction of the decision."""
     merchant = approval.merchant
-    owners = Member.objects.filter(merchant=merchant, role=Role.OWNER, person__is_active=True)
-    for owner in owners.select_related("person"):
-        with translation.override(owner.person.language or merchant.language):
-            words = {
-                "merchant": one_line(merchant.name),
-                "provider": PROVIDERS[approval.provider].name,
-                "origin": approval.origin,
-                "state": approval.state,
-                "note": approval.note,
-                "link": settings.PUBLIC_URL + reverse("settings", args=[merchant.slug]),
-            }
-            subject = {
-                HostState.APPROVED: _("%(merchant)s may reach %(provider)s at %(origin)s"),
-                HostState.REFUSED: _("%(merchant)s may not reach %(provider)s at %(origin)s"),
-                HostState.WITHDRAWN: _("%(merchant)s may no longer reach %(provider)s at %(origin)s"),
-            }[HostState(approval.state)]
-            text = render_to_string("merchants/host_mail.txt", words)
-            send_mail(subject % words, text, None, [owner.person.email])
+
+    def write(owner: Person) -> tuple[str, str]:
+        words = {
+            "merchant": one_line(merchant.name),
+            "provider": PROVIDERS[approval.provider].name,
+            "origin": approval.origin,
+            "state": approval.state,
+            "note": approval.note,
+            "link": settings.PUBLIC_URL + reverse("settings", args=[merchant.slug]),
+        }
+        subject = {
+            HostState.APPROVED: _("%(merchant)s may reach %(provider)s at %(origin)s"),
+            HostState.REFUSED: _("%(merchant)s may not reach %(provider)s at %(origin)s"),
+            HostState.WITHDRAWN: _("%(merchant)s may no longer reach %(provider)s at %(origin)s"),
+        }[HostState(approval.state)]
+        return subject % words, render_to_string("merchants/host_mail.txt", words)
+
+    owners.tell(merchant, write)

@@ -21,11 +21,12 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from portal import formats
-from portal.merchants import accounts, audit, standing, tenancy, vault
+from portal.merchants import accounts, audit, daily_limits, standing, tenancy, vault
 from portal.merchants.fields import one_line
 from portal.merchants.models import (
     Invitation,
     InvitationState,
+    LimitKind,
     Member,
     Merchant,
     Person,
@@ -253,7 +254,7 @@ def _send(
 
 def _count(merchant: Merchant, email: str) -> None:
     today = Invitation.objects.filter(merchant=merchant, invited_at__gt=Now() - A_DAY)
-    if today.count() >= settings.INVITATIONS_A_DAY or (
+    if today.count() >= daily_limits.of(merchant.pk, LimitKind.INVITATIONS) or (
         today.filter(email=email).count() >= settings.INVITATIONS_TO_ONE_ADDRESS_A_DAY
     ):
         raise TooMany

@@ -17,6 +17,7 @@ from portal.merchants.writers import Writer, WrittenRows
 
 draft_writer = Writer("portal.merchants.connecting")
 host_writer = Writer("portal.merchants.hosts")
+daily_limit_writer = Writer("portal.merchants.daily_limits")
 invitation_writer = Writer("portal.merchants.invitations")
 pause_writer = Writer("portal.merchants.pauses")
 pin_writer = Writer("portal.merchants.pins")
@@ -566,6 +567,82 @@ class HostApproval(models.Model):
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         host_writer.require()
+        return super().delete(*args, **kwargs)
+
+
+class LimitKind(models.TextChoices):
+    """What is counted over 24 hours."""
+
+    MAILS = "mails", _("Mails")
+    INVITATIONS = "invitations", _("Invitations")
+
+
+class LimitState(models.TextChoices):
+    """Where a daily limit stands. What is approved holds, until it has ended."""
+
+    WAITING = "waiting", _("Waiting for an administrator")
+    APPROVED = "approved", _("Holds")
+    REFUSED = "refused", _("Refused")
+    WITHDRAWN = "withdrawn", _("Withdrawn")
+    ENDED = "ended", _("Ended")
+
+
+class DailyLimitRows(WrittenRows["DailyLimit"]):
+    """Daily limits."""
+
+    writer = daily_limit_writer
+
+
+class DailyLimit(models.Model):
+    """How much of something one merchant may do in 24 hours, other than the installation's own number. See
+    daily_limits.py.
+    """
+
+    merchant = models.ForeignKey(Merchant, on_delete=models.CASCADE)
+    key = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    kind = models.CharField(max_length=20, choices=LimitKind.choices)
+    most = models.PositiveIntegerField()
+    reason = models.CharField(max_length=300, blank=True, help_text="Why the merchant needs it.")
+    asked_by = models.ForeignKey(
+        Person, on_delete=models.PROTECT, related_name="+", help_text="Of the merchant, or who set it unasked."
+    )
+    asked_at = models.DateTimeField(db_default=Now())
+    state = models.CharField(max_length=20, choices=LimitState.choices, default=LimitState.WAITING)
+    decided_by = models.ForeignKey(Person, null=True, on_delete=models.PROTECT, related_name="+")
+    decided_at = models.DateTimeField(null=True)
+    note = models.CharField(max_length=300, blank=True, help_text="What the administrator says about it.")
+
+    objects = DailyLimitRows.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["merchant", "id"], name="daily_limit_of_merchant"),
+            models.UniqueConstraint(
+                fields=["merchant", "kind"], condition=Q(state="waiting"), name="daily_limit_asked_once"
+            ),
+            models.UniqueConstraint(
+                fields=["merchant", "kind"], condition=Q(state="approved"), name="daily_limit_holds_once"
+            ),
+            models.CheckConstraint(condition=Q(kind__in=LimitKind.values), name="daily_limit_kind_known"),
+            models.CheckConstraint(condition=Q(state__in=LimitState.values), name="daily_limit_state_known"),
+            models.CheckConstraint(condition=Q(most__gte=1), name="daily_limit_leaves_something"),
+            models.CheckConstraint(
+                condition=Q(state="waiting", decided_at=None)
+                | ~Q(state="waiting") & Q(decided_at__isnull=False, decided_by__isnull=False),
+                name="daily_limit_decided_by_somebody",
+            ),
+        ]
+        indexes = [models.Index(fields=["asked_at"], condition=Q(state="waiting"), name="daily_limits_that_wait")]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}: {self.most}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        daily_limit_writer.require()
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        daily_limit_writer.require()
         return super().delete(*args, **kwargs)
 
 

@@ -14,15 +14,13 @@ from datetime import UTC, datetime
 from typing import cast
 
 from django.conf import settings
-from django.core.mail import send_mail
 from django.db import connection, transaction
 from django.http import HttpRequest
 from django.template.loader import render_to_string
-from django.utils import timezone, translation
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from portal import formats
-from portal.merchants import audit, tenancy
+from portal.merchants import audit, owners, tenancy
 from portal.merchants.fields import one_line
 from portal.merchants.models import Member, Merchant, Person
 from portal.merchants.roles import Permission, Role, held
@@ -61,8 +59,7 @@ def begin(request: HttpRequest, merchant: Merchant, *, reason: str) -> Viewing:
             reason=reason,
             minutes=settings.VIEW_AS_SECONDS // 60,
         )
-        for owner in Member.objects.filter(merchant=merchant, role=Role.OWNER).select_related("person"):
-            _tell(owner.person, merchant, administrator=person, reason=reason, until=_moment(until))
+        _tell(merchant, administrator=person, reason=reason, until=_moment(until))
     request.session[_KEY] = {"merchant": merchant.pk, "slug": merchant.slug, "until": until, "page": ""}
     return Viewing(merchant=merchant.pk, slug=merchant.slug, until=_moment(until))
 
@@ -129,12 +126,8 @@ def _moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, tz=UTC)
 
 
-def _tell(owner: Person, merchant: Merchant, *, administrator: Person, reason: str, until: datetime) -> None:
-    with (
-        translation.override(owner.language or merchant.language),
-        timezone.override(merchant.time_zone),
-        formats.at_home_in(merchant.country),
-    ):
+def _tell(merchant: Merchant, *, administrator: Person, reason: str, until: datetime) -> None:
+    def write(owner: Person) -> tuple[str, str]:
         words = {
             "owner": one_line(owner.name),
             "merchant": one_line(merchant.name),
@@ -143,5 +136,8 @@ def _tell(owner: Person, merchant: Merchant, *, administrator: Person, reason: s
             "until": until,
             "zone": merchant.time_zone,
         }
-        subject = _("An administrator looks at %(merchant)s") % words
-        send_mail(subject, render_to_string("merchants/viewing_mail.txt", words), None, [owner.email])
+        return _("An administrator looks at %(merchant)s") % words, render_to_string(
+            "merchants/viewing_mail.txt", words
+        )
+
+    owners.tell(merchant, write)

@@ -1,5 +1,6 @@
 """What administrators do about a row: with a reason, by the portal's own services, and noted for whom it touches."""
 
+import re
 import time
 from datetime import timedelta
 
@@ -11,15 +12,16 @@ from django.utils import timezone
 
 from portal.desk.administration.pages import site
 from portal.desk.administration.rows import Rows
-from portal.ledger import operations
+from portal.ledger import limits, operations
 from portal.ledger.models import Operation, operation_writer
-from portal.merchants import pins
+from portal.merchants import daily_limits, pins
 from portal.merchants.models import (
     AuditEntry,
     HostApproval,
     HostState,
     Invitation,
     InvitationState,
+    LimitKind,
     Member,
     Person,
     Pin,
@@ -246,6 +248,15 @@ def test_who_is_no_administrator_any_more_does_nothing(checking, administrator, 
             lambda: sessions.end_all_of(alice, by=administrator, reason=REASON, request=request),
             lambda: accounts.allow_tries(alice, by=administrator, reason=REASON, request=request),
             lambda: pins.forget_wrong_tries(member, by=administrator, reason=REASON, request=request),
+            lambda: limits.change_for(
+                member.merchant,
+                by=administrator,
+                reason=REASON,
+                wanted={},
+                second_person_from=5,
+                second_person_from_points=None,
+                seen=limits.mark(member.merchant),
+            ),
         ):
             with pytest.raises(PermissionDenied):
                 deed()
@@ -277,6 +288,76 @@ def test_a_host_is_refused_in_the_administration(ada, jung_shop, arrange):
 
     with arrange():
         assert HostApproval.objects.get(pk=host.pk).state == HostState.REFUSED
+
+
+# ---- Limits ---------------------------------------------------------------------------------------------------
+def test_what_a_merchant_asked_for_is_approved_or_refused_in_the_administration(ada, jung_shop, arrange, mailoutbox):
+    with arrange():
+        asked = jung_shop.daily_limit
+    mailoutbox.clear()
+    page = ada.get(address(asked, "approve")).text
+    assert "Mails of Bäckerei Jung in 24 hours: at most 54,321 from now on, instead of 1,000." in page
+
+    does(ada, asked, "approve")
+
+    with arrange():
+        assert daily_limits.of(jung_shop.merchant.pk, LimitKind.MAILS) == 54321
+    assert ada.get(address(asked, "refuse")).status_code == 404
+    assert line_of(arrange, "daily limit approved").detail["note"] == REASON
+    assert len(mailoutbox) == 1
+
+
+def test_a_daily_limit_is_set_unasked_and_the_merchants_page_says_so(ada, jung_shop, arrange):
+    browse = f"/admin/merchants/merchant/{jung_shop.merchant.pk}/"
+
+    ada.post(f"{browse}daily-limit/", {"kind": "invitations", "most": "7", "reason": REASON})
+
+    with arrange():
+        assert daily_limits.of(jung_shop.merchant.pk, LimitKind.INVITATIONS) == 7
+    assert "Invitations: 7" in ada.get(browse).text
+    ada.post(f"{browse}daily-limit/", {"kind": "invitations", "most": "", "reason": REASON})
+    assert "Invitations: 50" in ada.get(browse).text
+    assert ada.post(f"{browse}daily-limit/", {"kind": "invitations", "most": "0", "reason": REASON}).status_code == 422
+
+
+def mark_on(page: str) -> str:
+    """What the form knows of the limits that stood when it was drawn."""
+    found = re.search(r'name="seen" value="([0-9a-f]+)"', page)
+    assert found is not None
+    return found[1]
+
+
+def test_the_limits_of_roles_are_changed_for_a_merchant_with_a_reason_in_its_trail(ada, jung_shop, arrange):
+    deed = f"/admin/merchants/merchant/{jung_shop.merchant.pk}/limits/"
+    seen = mark_on(ada.get(deed).text)
+
+    ada.post(deed, {"seen": seen, "pay-cashier": "50", "two": "500", "two_points": "", "reason": REASON})
+
+    with arrange():
+        jung_shop.merchant.refresh_from_db()
+        assert limits.table(jung_shop.merchant) == {("cashier", "pay"): 5000}
+        assert jung_shop.merchant.second_person_from == 50000
+        lines = {
+            line.subject: (line.person.name, line.detail)
+            for line in AuditEntry.objects.filter(merchant=jung_shop.merchant, verb="limit changed")
+        }
+    assert lines == {
+        "cashier: pay": ("Ada", {"before": "5.00 EUR", "after": "50.00 EUR", "reason": REASON}),
+        "second person": ("Ada", {"before": None, "after": "500.00 EUR", "reason": REASON}),
+    }
+    assert "Taking payments: Cashier €50.00" in ada.get(deed.removesuffix("limits/")).text
+
+
+def test_limits_that_somebody_changed_meanwhile_are_not_overwritten(ada, jung_shop, arrange):
+    deed = f"/admin/merchants/merchant/{jung_shop.merchant.pk}/limits/"
+    seen = mark_on(ada.get(deed).text)
+    ada.post(deed, {"seen": seen, "pay-cashier": "50", "reason": REASON})
+
+    answer = ada.post(deed, {"seen": seen, "pay-cashier": "70", "reason": REASON}, follow=True)
+
+    assert "Somebody changed the limits meanwhile." in answer.text
+    with arrange():
+        assert limits.table(jung_shop.merchant) == {("cashier", "pay"): 5000}
 
 
 # ---- The first administrator ----------------------------------------------------------------------------------

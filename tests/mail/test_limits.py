@@ -7,8 +7,8 @@ from django.core.exceptions import PermissionDenied
 
 from portal.mail import outbox
 from portal.mail.models import MailState, MailStep
-from portal.merchants import tenancy
-from portal.merchants.models import AuditEntry, Member
+from portal.merchants import daily_limits, tenancy
+from portal.merchants.models import AuditEntry, LimitKind, Member
 from tests.conftest import make_person
 from tests.mail.conftest import Post
 from tests.mail.servers import MailServer
@@ -70,6 +70,19 @@ def test_a_merchant_writes_so_many_mails_a_day_and_the_sites_own_are_not_counted
 
     assert states(post) == {S.SENT: 3, S.WITHHELD: 2}
     assert {mail.reason for mail in post.all() if mail.state == S.WITHHELD} == {"merchant_limit"}
+
+
+def test_a_merchants_own_daily_limit_takes_the_place_of_the_installations(
+    post: Post, server: MailServer, settings: Any, jung: Any, administrator: Any
+):
+    settings.MAIL_MERCHANT_DAY = 1
+    daily_limits.put(jung, LimitKind.MAILS, 3, by=administrator, note="They write to all customers.")
+    with tenancy.merchant(jung.pk):
+        for number in range(4):
+            post.writes(to=f"customer{number}@example.com")
+    post.works()
+
+    assert states(post)[S.WITHHELD] == 1
 
 
 def test_a_mail_that_was_let_through_is_not_counted_again_when_it_is_tried_again(

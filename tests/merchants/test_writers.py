@@ -60,6 +60,7 @@ def test_only_the_writer_modules_use_the_right():
         "ledger/shifts.py",
         "mail/outbox.py",
         "merchants/connecting.py",
+        "merchants/daily_limits.py",
         "merchants/hosts.py",
         "merchants/invitations.py",
         "merchants/pauses.py",

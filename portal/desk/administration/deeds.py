@@ -30,6 +30,10 @@ class ReasonForm(forms.Form):
         },
     )
 
+    def __init__(self, *args: Any, row: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.row = row
+
 
 class NotDone(Exception):
     """It cannot be done now; the text says why, for the administrator."""
@@ -40,7 +44,8 @@ class Deed:
     """One thing to do about one kind of row.
 
     `do` gets the request, the row and what the form holds, in the context of the row's merchant; it returns a sentence
-    for the administrator, and where to go next if that is not the row's page. It raises NotDone.
+    for the administrator, and where to go next if that is not the row's page. It raises NotDone. `form` is made with
+    the row it is about.
     """
 
     slug: str

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from portal import formats
 from portal.connectors import PROVIDERS
+from portal.desk.administration import limits
 from portal.desk.administration.deeds import Deed, NotDone
 from portal.desk.administration.rows import OF_MERCHANT, Fact, OfMerchant, Rows, link, page_url, when, yes_or_no
 from portal.desk.administration.site import site
@@ -24,6 +25,7 @@ from portal.merchants.connection_pages import option_lines, secret_lines
 from portal.merchants.models import (
     AuditEntry,
     Connection,
+    DailyLimit,
     HostApproval,
     HostState,
     Invitation,
@@ -66,7 +68,7 @@ class Merchants(Rows):
     in_rail = True
     notes_lists = False  # their names, to find one
     ordering = ("name", "pk")
-    deeds = (LOOK,)
+    deeds = (LOOK, *limits.SET)
     search_help_text = _("The beginning of a name, or the name in the address")
     lists = (
         Fact(_("Name"), "name"),
@@ -81,6 +83,8 @@ class Merchants(Rows):
         Fact(_("Language of its papers"), "language"),
         Fact(_("Two people decide from"), lambda row: _money(row, row.second_person_from)),
         Fact(_("Two people decide from, in points"), "second_person_from_points", formats.number),
+        Fact(_("The most that roles move alone"), limits.role_words),
+        Fact(_("In 24 hours at most"), limits.daily_words),
         Fact(_("Tills lock themselves after, in seconds"), "lock_after_seconds"),
     )
 
@@ -91,7 +95,18 @@ class Merchants(Rows):
         return [row.pk]
 
     def ways(self, row: Merchant) -> list[tuple[str, str]]:
-        kinds = (Store, Member, Invitation, Connection, HostApproval, Till, *LEDGER, OutgoingMail, AuditEntry)
+        kinds = (
+            Store,
+            Member,
+            Invitation,
+            Connection,
+            HostApproval,
+            DailyLimit,
+            Till,
+            *LEDGER,
+            OutgoingMail,
+            AuditEntry,
+        )
         return [(str(admin.title), admin.list_url(row)) for admin in (Rows.of(site, kind) for kind in kinds)]
 
 

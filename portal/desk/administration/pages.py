@@ -1,6 +1,6 @@
 """All of the administration's pages, for urls.py: each kind of row with what it shows, in reading order."""
 
-from portal.desk.administration import ledger, mails, merchants, people, trail
+from portal.desk.administration import ledger, limits, mails, merchants, people, trail
 from portal.desk.administration.rows import Rows
 from portal.desk.administration.site import site as site
 from portal.ledger.models import Approval, Card, Exchange, Inquiry, Operation
@@ -8,6 +8,7 @@ from portal.mail.models import OutgoingMail
 from portal.merchants.models import (
     AuditEntry,
     Connection,
+    DailyLimit,
     HostApproval,
     Invitation,
     Member,
@@ -23,6 +24,7 @@ KINDS: dict[type, type[Rows]] = {
     Operation: ledger.Operations,
     Connection: merchants.Connections,
     HostApproval: merchants.Hosts,
+    DailyLimit: limits.DailyLimits,
     OutgoingMail: mails.Mails,
     AuditEntry: trail.Trail,
     Store: merchants.Stores,

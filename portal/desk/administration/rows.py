@@ -338,7 +338,9 @@ class Rows(ModelAdmin):  # type: ignore[type-arg]  # no generic at run time
         chosen = next((each for each in self.deeds if each.slug == deed and row and each.offered(row)), None)
         if row is None or chosen is None:
             raise Http404
-        form = chosen.form(request.POST) if request.method == "POST" else chosen.form(initial=chosen.initial(row))
+        typed = {"data": request.POST} if request.method == "POST" else {"initial": chosen.initial(row)}
+        with self._its_merchant(row):
+            form = chosen.form(row=row, **typed)
         if request.method == "POST" and form.is_valid():
             accounts.require_recent_proof(request)
             try:
