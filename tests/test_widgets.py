@@ -1,4 +1,4 @@
-"""A select box drawn at one go is the one Django draws."""
+"""A field drawn at one go is the one Django draws."""
 
 import re
 
@@ -24,6 +24,15 @@ def test_a_select_box_is_the_one_that_django_draws(widget, choices, value, attrs
     ours, theirs = (one.render("which", value, attrs, renderer) for renderer in (Renderer(), DjangoTemplates()))
 
     assert re.sub(r"\s*\n\s*", "", ours) == re.sub(r"\s*\n\s*", "", theirs)
+
+
+@pytest.mark.parametrize("value", [None, "", "a", 7, '"><script>', mark_safe("&amp;")])
+@pytest.mark.parametrize("attrs", [{}, {"id": "id_a", "required": True, "disabled": False, "data-x": '"'}])
+@pytest.mark.parametrize("widget", [forms.TextInput, forms.HiddenInput, forms.DateInput, forms.EmailInput])
+def test_an_input_is_the_one_that_django_draws(widget, value, attrs):
+    ours, theirs = (widget().render('a"b', value, attrs, renderer) for renderer in (Renderer(), DjangoTemplates()))
+
+    assert ours == theirs
 
 
 def test_every_form_of_ours_is_drawn_by_it():

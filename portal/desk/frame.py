@@ -5,18 +5,31 @@ from dataclasses import dataclass
 from typing import cast
 
 from django.conf import settings
+from django.db import connection as database
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from portal.desk import demo
-from portal.ledger import attention, shifts
+from portal.ledger import shifts
 from portal.ledger.forms import ScanForm
 from portal.merchants import connection_settings, connections, switches
 from portal.merchants.access import StaffRequest
-from portal.merchants.models import Connection
+from portal.merchants.models import Connection, Merchant, Switch
 from portal.merchants.roles import BY_PIN, Permission, may, who_can
 from portal.merchants.views import switcher
+
+MOST_COUNTED = 99  # in the rail; beyond it "99+" says enough
+# In one statement, since every page asks it: what needs a person (attention.unclear) or a second one
+# (approvals.waiting), and whether switches have to be looked at.
+_NEWS = """
+SELECT (SELECT count(*) FROM (
+    SELECT FROM ledger_operation WHERE merchant_id = %(merchant)s AND state = 'needs_person' LIMIT %(most)s) unclear)
++ (SELECT count(*) FROM (
+    SELECT FROM ledger_approval WHERE merchant_id = %(merchant)s AND state = 'pending'
+    AND expires_at > statement_timestamp() LIMIT %(most)s) waiting),
+EXISTS (SELECT FROM merchants_switch WHERE ended_at IS NULL)
+"""
 
 
 def staff(request: HttpRequest) -> dict[str, object]:
@@ -25,8 +38,9 @@ def staff(request: HttpRequest) -> dict[str, object]:
         return {}
     inside = cast(StaffRequest, request)
     member = inside.member
+    waiting, some_off = _news(inside.merchant)
     frame: dict[str, object] = {
-        "rail": _rail(inside),
+        "rail": _rail(inside, waiting),
         "memberships": switcher(inside.memberships, current=member),
         "person_name": inside.person.name,
         "role_label": member.get_role_display(),
@@ -55,7 +69,7 @@ def staff(request: HttpRequest) -> dict[str, object]:
             "practice_url": reverse("practice", args=[inside.merchant.slug]) if settings.SANDBOX_URL else "",
         }
     return frame | {
-        "stopped": _stopped(offered),
+        "stopped": _stopped(offered, switches.in_force() if some_off else []),
         "scan": {
             "url": reverse("scan", args=[inside.merchant.slug]),
             "form": blank_scan(inside, offered),
@@ -64,11 +78,19 @@ def staff(request: HttpRequest) -> dict[str, object]:
     }
 
 
-def _stopped(offered: list[Connection]) -> list[str]:
+def _news(merchant: Merchant) -> tuple[str, bool]:
+    """How many need a person: nothing, a number, or 99+; and whether anything may be switched off."""
+    with database.cursor() as cursor:
+        cursor.execute(_NEWS, {"merchant": merchant.pk, "most": MOST_COUNTED + 1})
+        count, some_off = cursor.fetchone()
+    return f"{MOST_COUNTED}+" if count > MOST_COUNTED else str(count or ""), some_off
+
+
+def _stopped(offered: list[Connection], thrown: list[Switch]) -> list[str]:
     """What is paused or switched off of it all, a sentence each."""
     paused = [connections.banner(each) for each in offered if each.paused_at]
-    thrown = [each for each in switches.in_force() if any(switches.concerns(each, one) for one in offered)]
-    return paused + [switches.words(each) for each in thrown]
+    concerned = [each for each in thrown if any(switches.concerns(each, one) for one in offered)]
+    return paused + [switches.words(each) for each in concerned]
 
 
 def scannable(request: StaffRequest) -> list[Connection]:
@@ -158,7 +180,7 @@ def places(request: StaffRequest) -> list[Place]:
     ]
 
 
-def _rail(request: StaffRequest) -> list[dict[str, object]]:
+def _rail(request: StaffRequest, waiting: str) -> list[dict[str, object]]:
     name = request.resolver_match.url_name if request.resolver_match else ""
     here = "customers" if name in _OF_CUSTOMERS else _INSIDE.get(name or "", name)
     return [
@@ -167,7 +189,7 @@ def _rail(request: StaffRequest) -> list[dict[str, object]]:
             "url": place.url,
             "go": place.go,
             "current": here == place.name,
-            "count": attention.waiting_count(request.merchant.pk) if place.name == "attention" else "",
+            "count": waiting if place.name == "attention" else "",
         }
         for place in places(request)
     ]

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.db import connection as database
 from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
@@ -31,7 +30,6 @@ from portal.merchants.roles import Permission, may, who_can
 PAGE = 25
 # The sweep looks every few seconds. Silent for so long, it does not run, and "nothing unclear" would be a guess.
 SILENT = timedelta(minutes=2)
-MOST_COUNTED = 99  # in the rail; beyond it "99+" says enough
 UNCLEAR, SECOND = "unclear", "second"  # what the page can be narrowed to
 
 
@@ -79,24 +77,6 @@ def queue(request: StaffRequest) -> HttpResponse:
     if not rows:
         page |= _last_check()
     return render(request, "ledger/attention.html", page)
-
-
-# Of both: what a person has to tell the end of (unclear), and what waits for a second one (approvals.waiting).
-_COUNT = """
-SELECT (SELECT count(*) FROM (
-    SELECT FROM ledger_operation WHERE merchant_id = %(merchant)s AND state = 'needs_person' LIMIT %(most)s) unclear)
-+ (SELECT count(*) FROM (
-    SELECT FROM ledger_approval WHERE merchant_id = %(merchant)s AND state = 'pending'
-    AND expires_at > statement_timestamp() LIMIT %(most)s) waiting)
-"""
-
-
-def waiting_count(merchant_id: int) -> str:
-    """How many need a person, for the rail: nothing, a number, or 99+. One statement, since every page asks it."""
-    with database.cursor() as cursor:
-        cursor.execute(_COUNT, {"merchant": merchant_id, "most": MOST_COUNTED + 1})
-        [count] = cursor.fetchone()
-    return f"{MOST_COUNTED}+" if count > MOST_COUNTED else str(count or "")
 
 
 def unclear(merchant_id: int) -> QuerySet[Operation]:

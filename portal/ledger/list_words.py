@@ -4,9 +4,10 @@ What is somebody's own words is escaped, each piece where it is first seen.
 """
 
 from collections.abc import Iterable, Sequence
+from html import escape  # Django's looks for sentences still to be translated, some microseconds for each of hundreds
 from typing import Any
 
-from django.utils.html import escape, format_html
+from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext
 

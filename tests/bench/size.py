@@ -21,18 +21,18 @@ from pathlib import Path
 from typing import Any
 
 REQUESTS = 40  # of each kind in a round
-# How often each page asks the database at most, however many rows there are. Nine are the list's: who asks (session,
-# person, memberships), the frame (the connections, what needs a person, what is switched off), and the list itself (the
-# saved views, the rows, and how many there are, unless it shows them all). A search has its kinds beside.
+# How often each page asks the database at most, however many rows there are. Eight are the list's: who asks (session,
+# person, memberships), the frame (the connections, and what needs a person or is switched off), and the list itself
+# (the saved views, the rows, and how many there are, unless it shows them all). A search has its kinds beside.
 ASKED = {
-    "list": 9,
-    "list, 10,000 pages on": 9,
-    "search by reference": 11,
-    "search by last four": 13,
-    "cards": 9,
-    "card": 16,
-    "operation": 8,
-    "desk": 17,
+    "list": 8,
+    "list, 10,000 pages on": 8,
+    "search by reference": 10,
+    "search by last four": 12,
+    "cards": 8,
+    "card": 15,
+    "operation": 7,
+    "desk": 16,
 }
 
 

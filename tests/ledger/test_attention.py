@@ -169,7 +169,7 @@ def test_an_empty_queue_still_carries_the_band_of_the_scan_boxs_sandbox(till, ma
 def test_the_rail_counts_what_needs_a_person_and_stops_at_ninety_nine(till, unclear, manager, monkeypatch):
     assert '<span class="count">1</span>' in manager.get("/m/baeckerei-jung/").text
 
-    monkeypatch.setattr(attention, "MOST_COUNTED", 0)
+    monkeypatch.setattr("portal.desk.frame.MOST_COUNTED", 0)
     assert '<span class="count">0+</span>' in manager.get("/m/baeckerei-jung/").text
 
 

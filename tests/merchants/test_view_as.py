@@ -156,7 +156,7 @@ def test_a_page_that_writes_on_opening_cannot_while_somebody_looks(looking, jung
         Store.objects.create(merchant=jung_shop.merchant, name="Made while looking")
         return ""
 
-    monkeypatch.setattr("portal.ledger.attention.waiting_count", writes)
+    monkeypatch.setattr("portal.desk.frame.switcher", writes)
     with pytest.raises(InternalError, match="read-only transaction"):
         looking.get(desk(jung_shop))
     assert asked
