@@ -14,7 +14,7 @@ from functools import lru_cache
 from html import escape
 
 from babel import Locale, UnknownLocaleError
-from babel.dates import format_date, format_skeleton, format_time, get_datetime_format
+from babel.dates import format_date, format_skeleton, format_time, get_datetime_format, get_time_format
 from babel.languages import get_official_languages
 from babel.lists import format_list
 from babel.numbers import format_currency, format_decimal, get_decimal_symbol, get_group_symbol
@@ -106,8 +106,12 @@ def clock_exact(at: datetime) -> str:
 
 def in_utc(at: datetime) -> str:
     """09:14:03 UTC, beside a local time, for whoever reads logs; with its day where that is another."""
-    there = at.astimezone(UTC)
-    if there.date() == timezone.localtime(at).date():
+    return _in_utc(timezone.localtime(at))
+
+
+def _in_utc(local: datetime) -> str:
+    there = local.astimezone(UTC)
+    if there.date() == local.date():
         return f"{there.time().isoformat('seconds')} UTC"
     return f"{there.replace(tzinfo=None).isoformat(' ', 'seconds')} UTC"
 
@@ -129,11 +133,12 @@ class Moments:
         self._zone, self._locale = timezone.get_current_timezone(), _dates()
         self._today = (now or timezone.now()).astimezone(self._zone).date()
         self._together = _day_and_time(self._locale)
+        self._clock = get_time_format("medium", locale=self._locale)
 
     def exact(self, at: datetime) -> str:
         """20 November 2026, 10:14:03."""
         local = at.astimezone(self._zone)
-        clock = str(format_time(local.time(), format="medium", locale=self._locale))
+        clock = self._clock.apply(local.time(), self._locale)
         return self._together.replace("{1}", _long(local.date(), self._locale)).replace("{0}", clock)
 
     def moment(self, at: datetime) -> str:
@@ -150,7 +155,7 @@ class Moments:
         """The moment as an element: short, with the exact time and the one of UTC in its title."""
         local = at.astimezone(self._zone)
         iso = local.isoformat(timespec="seconds")  # digits and signs, so nothing to escape
-        title, short = escape(f"{self.exact(local)} ({in_utc(local)})"), escape(self.moment(local))
+        title, short = escape(f"{self.exact(local)} ({_in_utc(local)})"), escape(self.moment(local))
         return mark_safe(f'<time datetime="{iso}" title="{title}">{short}</time>')
 
 
