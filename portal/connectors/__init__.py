@@ -9,6 +9,7 @@ from portal.connectors.cardinquiry import CardInquiry
 from portal.connectors.http import Exchange, Wire
 from portal.connectors.paywizard import PayWizard
 from portal.connectors.secuconnect import Secuconnect
+from portal.connectors.tokens import TokenStore, own
 
 __all__ = ["PROVIDERS", "connect"]
 
@@ -27,13 +28,14 @@ def connect(
     connect_seconds: float | None = None,
     total_seconds: float | None = None,
     environment: str = "",
+    tokens: TokenStore = own,
 ) -> Connector:
     """A connector of one merchant's connection, ready to be asked; nothing is sent yet.
 
     `settings` are all of the connection's settings, opened secrets included. `on_exchange` gets the redacted
-    record of every call. `environment` is the connection's, "sandbox" or "live". The limits, in seconds, are the
-    provider's own unless given. Raises KeyError for an unknown `slug` and Misconfigured (SETTINGS, WRONG_KEY) for
-    settings that do not pass.
+    record of every call. `environment` is the connection's, "sandbox" or "live"; `tokens` is where its access
+    tokens are kept, by default with this connector alone. The limits, in seconds, are the provider's own unless given.
+    Raises KeyError for an unknown `slug` and Misconfigured (SETTINGS, WRONG_KEY) for settings that do not pass.
     """
     provider = PROVIDERS[slug]
     try:
@@ -47,4 +49,5 @@ def connect(
         connect_seconds=connect_seconds,
         total_seconds=total_seconds,
         environment=environment,
+        tokens=tokens,
     )

@@ -35,6 +35,7 @@ from portal.connectors.requests import (
     VoidRequest,
 )
 from portal.connectors.results import Balance, CardStatus, Reading, Receipt, ReceiptLine
+from portal.connectors.tokens import TokenStore, own
 
 if TYPE_CHECKING:
     from portal.connectors.http import Exchange, Wire
@@ -106,8 +107,8 @@ class Connector:
 
     A verb takes one request and returns its result or raises a Failure. Every exchange with the provider,
     failed ones too, goes to `on_exchange`, redacted. `connect_seconds` and `total_seconds` shorten the limits
-    for fault runs. `environment` is "sandbox" or "live", "" where nobody said. `extras` are {verb: the
-    inputs only this provider has for it}.
+    for fault runs. `environment` is "sandbox" or "live", "" where nobody said; `tokens` is where access tokens are
+    kept. `extras` are {verb: the inputs only this provider has for it}.
     """
 
     slug: ClassVar[str]
@@ -151,9 +152,11 @@ class Connector:
         connect_seconds: float | None = None,
         total_seconds: float | None = None,
         environment: str = "",
+        tokens: TokenStore = own,
     ) -> None:
         self.settings = settings
         self.environment = environment
+        self.token_store = tokens
         self.wire = wire
         self.on_exchange = on_exchange
         self.connect_seconds = self.CONNECT_SECONDS if connect_seconds is None else connect_seconds

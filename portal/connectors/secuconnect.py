@@ -74,7 +74,7 @@ from portal.connectors.secuconnect_answers import (
     wants_another_token,
 )
 from portal.connectors.secuconnect_customers import Unfit, contact, private_texts
-from portal.connectors.secuconnect_tokens import OwnToken, Tokens
+from portal.connectors.tokens import Tokens
 from portal.money import Money
 
 TESTING, PRODUCTION = "https://connect-testing.secuconnect.com", "https://connect.secucard.com"
@@ -96,6 +96,7 @@ UNDONE: Mapping[str, frozenset[str]] = {
 STEPS: tuple[tuple[str, str, Message], ...] = (
     ("POST", "/oauth/token$", Message("Asked %(connection)s to let us in")),
     ("POST", f"{TRANSACTIONS}$", Message("Told %(connection)s what is to be done, which moves nothing yet")),
+    ("POST", f"{TRANSACTIONS}/[^/]+/prepare/[a-z_]+$", Message("Asked %(connection)s to authorise the payment")),
     ("POST", f"{TRANSACTIONS}/[^/]+/start(?:/[a-z_]+)?$", Message("Told %(connection)s to do it")),
     ("POST", f"{TRANSACTIONS}/[^/]+/cancel$", Message("Told %(connection)s to cancel it")),
     ("GET", f"{TRANSACTIONS}(?:/[^/]+)?$", Message("Read what %(connection)s has on record of it")),
@@ -262,7 +263,8 @@ class Secuconnect(Connector):
 
     def __init__(self, *given: Any, **more: Any) -> None:
         super().__init__(*given, **more)
-        self.tokens: Tokens = OwnToken()
+        known = self.settings
+        self.tokens: Tokens = self.token_store((known.base_url, known.client_id, known.client_secret))
 
     @classmethod
     def unable(cls, options: Mapping[str, object]) -> Mapping[str, Message]:
@@ -569,20 +571,18 @@ class Secuconnect(Connector):
         """One call of the API; once more with a new token where it was refused for the token alone, which is before
         anything is done. Raises any Failure."""
         for renewed in (False, True):
-            token = self.tokens.get() or self._new_token(ends, moves=moves)
+            token = self._known_token(ends, moves=moves)
             answer = self._exchange(method, path, token, number, ends, body, private or {}, moves)
             if renewed or not wants_another_token(answer):
                 break
             self.tokens.drop(token)
         return answer
 
-    def _new_token(self, ends: float, *, moves: bool) -> str:
+    def _known_token(self, ends: float, *, moves: bool) -> str:
         try:
-            token, seconds = self._token(ends)
+            return self.tokens.get(lambda: self._token(ends), ends=ends)
         except (Unclear, Declined) as failure:
             raise _never_begun(failure) if moves else failure from None
-        self.tokens.keep(token, seconds=seconds)
-        return token
 
     def _token(self, ends: float) -> tuple[str, int]:
         """A token and for how many seconds it is good. Raises any Failure."""

@@ -51,7 +51,7 @@ from portal.ledger.models import (
     Typed,
     inquiry_writer,
 )
-from portal.merchants import access, connections, pauses, switches, tenancy, vault
+from portal.merchants import access, connections, pauses, provider_tokens, switches, tenancy, vault
 from portal.merchants.models import Connection, Member
 from portal.merchants.roles import Permission
 
@@ -293,6 +293,7 @@ def _ask(inquiry: Inquiry) -> Reading:
         connect_seconds=settings.LOOK_UP_CONNECT_SECONDS,
         total_seconds=settings.LOOK_UP_SECONDS,
         environment=connection.environment,
+        tokens=provider_tokens.of(connection),
     )
     declared = connector.extras.get("balance")
     extra = declared.parse(inquiry.extra) if declared else None

@@ -35,7 +35,7 @@ from portal.connectors.base import (
 )
 from portal.ledger import baskets, cards, clock
 from portal.ledger.models import Exchange, Operation
-from portal.merchants import connections, vault
+from portal.merchants import connections, provider_tokens, vault
 from portal.merchants.outward import give_back_database as give_back_database  # asked for by this module's name
 from portal.merchants.outward import wire as wire
 from portal.money import Money, Points
@@ -192,6 +192,7 @@ class Caller:
                 connect_seconds=settings.OPERATION_CONNECT_SECONDS,
                 total_seconds=settings.OPERATION_SECONDS,
                 environment=connection.environment,
+                tokens=provider_tokens.of(connection),
             )
             give_back_database()
         return self._connector

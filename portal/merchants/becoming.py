@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 
 from portal import formats
 from portal.connectors import PROVIDERS
-from portal.merchants import audit, connections, owners, pauses
+from portal.merchants import audit, connections, owners, pauses, provider_tokens
 from portal.merchants.audit import Value
 from portal.merchants.fields import one_line
 from portal.merchants.models import Connection, ConnectionDraft, Environment, Merchant, Person
@@ -95,6 +95,7 @@ def switch(draft: ConnectionDraft, *, options: Mapping[str, object], secrets: Ma
     row.save(update_fields=["options", "sealed_secrets", "secret_notes"])
     pauses.tested(row, by=draft.author)
     marks = _fingerprints(row)
+    provider_tokens.throw_away(row)
     replaced = [name for name, mark in marks.items() if mark != before.get(name)]
     changes: dict[str, tuple[Value, Value]] = {name: (before.get(name), marks[name]) for name in replaced}
     changes |= {name: (known.get(name), row.options[name]) for name in row.options}

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.http import HttpRequest
 
-from portal.merchants import audit, standing
+from portal.merchants import audit, provider_tokens, standing
 from portal.merchants.audit import Value
 from portal.merchants.models import Connection, Member, ServedStore, Store
 from portal.merchants.roles import Permission
@@ -133,4 +133,5 @@ def retire(member: Member, connection: Connection, *, request: HttpRequest | Non
         if is_in_use(row):
             raise InUse
         row.delete()
+        provider_tokens.throw_away(row)
         audit.record("connection retired", row.name, merchant=member.merchant, person=member.person, request=request)

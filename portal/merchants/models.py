@@ -22,6 +22,7 @@ invitation_writer = Writer("portal.merchants.invitations")
 pause_writer = Writer("portal.merchants.pauses")
 pin_writer = Writer("portal.merchants.pins")
 switch_writer = Writer("portal.merchants.switches")
+token_writer = Writer("portal.merchants.provider_tokens")
 till_writer = Writer("portal.merchants.tills")
 
 
@@ -273,6 +274,46 @@ class Connection(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class TokenRows(WrittenRows["ProviderToken"]):
+    """Providers' access tokens."""
+
+    writer = token_writer
+
+
+class ProviderToken(models.Model):
+    """The access token a provider gave for some credentials of a merchant, shared by all who call with them.
+
+    `credential` is a keyed hash of whatever makes one token another: the provider, its address, who we are, our secret.
+    Other credentials have another row, so a token never outlives a change of them.
+    """
+
+    KEYED_HASHES: ClassVar = {"credential": "expires_at > statement_timestamp()"}
+
+    merchant = models.ForeignKey(Merchant, on_delete=models.CASCADE)
+    key = models.UUIDField(default=uuid.uuid4, editable=False)
+    provider = models.CharField(max_length=30)
+    credential = models.BinaryField()
+    sealed_token = models.BinaryField(null=True)
+    expires_at = models.DateTimeField(null=True, help_text="A little before the provider's own end of it.")
+    fetching_until = models.DateTimeField(null=True, help_text="Until then somebody fetches it and the others wait.")
+
+    objects = TokenRows.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["merchant", "id"], name="provider_token_of_merchant"),
+            models.UniqueConstraint(fields=["merchant", "credential"], name="provider_token_once"),
+        ]
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        token_writer.require()
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        token_writer.require()
+        return super().delete(*args, **kwargs)
 
 
 class ServedStore(models.Model):

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from portal.merchants import connecting, practice, trials, wake
+from portal.merchants import connecting, practice, provider_tokens, trials, wake
 
 
 @shared_task(queue="work")
@@ -19,6 +19,7 @@ def try_connection(*, draft_id: int) -> None:
 
 @shared_task(queue="work")
 def sweep_drafts() -> None:
-    """Wake workers again for tests that nobody took, and forget old drafts."""
+    """Wake workers again for tests that nobody took, and forget old drafts and tokens."""
+    provider_tokens.sweep()
     for draft_id in connecting.sweep():
         wake.for_trial(draft_id)

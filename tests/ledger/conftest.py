@@ -117,7 +117,7 @@ def till_for_good(django_db_setup: None, django_db_blocker: Any, sandbox: Sandbo
     settings.OPERATION_SECONDS, settings.OPERATION_LEASE_SECONDS, settings.QUIET_SECONDS = 1, 5, 0
     calls.wire.cache_clear()
     with django_db_blocker.unblock(), tenancy.every_merchant("a test arranges its rows"):
-        demo.load({name: sandbox.credentials(name) for name in ("cardinquiry", "paywizard")})
+        demo.load(practice.credentials())
         alice = Member.objects.select_related("merchant", "person").get(person__email="alice@example.com")
         yield Till(alice, Connection.objects.get(merchant=alice.merchant, provider="paywizard"), sandbox)
         demo.remove()

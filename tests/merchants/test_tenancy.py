@@ -33,6 +33,7 @@ EVERY_MERCHANT_CALLS = {
     ("ledger/operations.py", "operations whose quiet period is over are looked at"),
     ("ledger/operations.py", "the sweep finds operations of dead workers and forgotten ones"),
     ("ledger/balances.py", "the sweep finds look-ups of dead workers and old ones"),
+    ("merchants/provider_tokens.py", "the sweep forgets providers' tokens that expired"),
     ("merchants/practice.py", "practice connections follow the sandboxes to another port"),
     ("management/commands/keyring.py", "every box is opened once, to see whether the key ring fits"),
     ("management/commands/rotate_keys.py", "keys rotate: the boxes of all merchants are sealed anew"),

@@ -65,6 +65,7 @@ def test_only_the_writer_modules_use_the_right():
         "merchants/invitations.py",
         "merchants/pauses.py",
         "merchants/pins.py",
+        "merchants/provider_tokens.py",
         "merchants/switches.py",
         "merchants/tills.py",
         "shopper/deciding.py",
