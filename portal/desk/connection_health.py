@@ -2,43 +2,24 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
+from typing import Any
 
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
 from portal import formats
+from portal.desk import strip
 from portal.ledger import health, words
 from portal.ledger.models import Operation
 from portal.merchants import connections
 from portal.merchants.access import StaffRequest, member
 from portal.merchants.models import Environment, Pause
 from portal.merchants.roles import Permission, may
-
-# The strip, in units of its own: a bar for each day, and below it a line where there was a pause.
-WIDTH, GAP, HEIGHT, PAUSE_AT = 20, 4, 60, 66
-BAD = 0.05  # from this share of calls on a day counts as a bad one
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bar:
-    """One day of the strip. `kind`: none, good, some or bad; `x` to `tall` are the strip's units."""
-
-    on: date
-    calls: int
-    errors: int
-    paused: bool
-    kind: str
-    word: str
-    x: int
-    y: int
-    tall: int
 
 
 @require_safe
@@ -51,7 +32,7 @@ def page(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
     connection, zone = found.connection, request.merchant.time_zone
     days, causes = health.history(connection, today=timezone.localdate(), zone=zone)
     pauses = _pauses(request, found)
-    bars = _bars(days, pauses)
+    bars = strip.bars(days, [(each["first"], each["last"]) for each in pauses])
     shape, state = connections.state_words(connection)
     shown = {
         "connection": connection,
@@ -60,15 +41,15 @@ def page(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
         "shape": shape,
         "state": state,
         "share": formats.number(found.share, "0.#%"),
-        "median": _length(found.median_ms),
-        "p95": _length(found.p95_ms),
+        "median": length_words(found.median_ms),
+        "p95": length_words(found.p95_ms),
         "unclear_money": formats.money(found.unclear_money) if found.unclear_money else "",
         "recent": [(words.failure_words(cause)[0], count) for cause, count in found.causes],
         "causes": _causes(request, causes),
         "bars": bars,
-        "strip_width": health.DAYS * WIDTH,
-        "strip_height": PAUSE_AT + GAP,
-        "summary": _summary(bars),
+        "strip_width": strip.SIZE[0],
+        "strip_height": strip.SIZE[1],
+        "summary": strip.summary(bars),
         "pauses": pauses,
         "pause_url": reverse("pause_connection", args=[request.merchant.slug, key])
         if may(request.member.role, Permission.PAUSE_CONNECTIONS)
@@ -80,7 +61,7 @@ def page(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
     return render(request, "desk/connection_health.html", shown)
 
 
-def _pauses(request: StaffRequest, found: health.Health) -> list[dict[str, object]]:
+def _pauses(request: StaffRequest, found: health.Health) -> list[dict[str, Any]]:
     since = timezone.now() - timedelta(days=health.DAYS)
     rows = Pause.objects.filter(merchant=request.merchant, connection=found.connection).exclude(ended_at__lt=since)
     return [
@@ -95,43 +76,6 @@ def _pauses(request: StaffRequest, found: health.Health) -> list[dict[str, objec
         }
         for each in rows.select_related("begun_by").order_by("-begun_at")[:50]
     ]
-
-
-def _bars(days: Sequence[health.Day], pauses: Sequence[dict[str, object]]) -> list[Bar]:
-    most = max((day.calls for day in days), default=0) or 1
-    kinds = {"none": _("no calls"), "good": _("all answered"), "some": _("a few errors"), "bad": _("many errors")}
-    bars = []
-    for number, day in enumerate(days):
-        kind = "none" if not day.calls else "good" if not day.errors else "some"
-        if day.calls and day.errors / day.calls >= BAD:
-            kind = "bad"
-        tall = max(round(HEIGHT * day.calls / most), GAP) if day.calls else 1
-        bars.append(
-            Bar(
-                on=day.on,
-                calls=day.calls,
-                errors=day.errors,
-                paused=any(each["first"] <= day.on <= each["last"] for each in pauses),  # type: ignore[operator]
-                kind=kind,
-                word=kinds[kind],
-                x=number * WIDTH,
-                y=HEIGHT - tall,
-                tall=tall,
-            )
-        )
-    return bars
-
-
-def _summary(bars: Sequence[Bar]) -> str:
-    calls, errors = sum(each.calls for each in bars), sum(each.errors for each in bars)
-    if not calls:
-        return _("No call in the last 30 days.")
-    bad = sum(each.kind == "bad" for each in bars)
-    told = ngettext(
-        "%(calls)s call in 30 days, %(errors)s went wrong.", "%(calls)s calls in 30 days, %(errors)s went wrong.", calls
-    ) % {"calls": formats.number(calls), "errors": formats.number(errors)}
-    days = ngettext("%(days)s day was bad.", "%(days)s days were bad.", bad) % {"days": formats.number(bad)}
-    return f"{told} {days}" if bad else told
 
 
 def _causes(request: StaffRequest, causes: Sequence[health.Cause]) -> list[dict[str, object]]:
@@ -151,7 +95,7 @@ def _causes(request: StaffRequest, causes: Sequence[health.Cause]) -> list[dict[
     ]
 
 
-def _length(ms: int | None) -> str:
+def length_words(ms: int | None) -> str:
     """About 340 ms; about 1.4 s."""
     if ms is None:
         return "–"

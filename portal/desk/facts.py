@@ -70,6 +70,7 @@ class Failing(NamedTuple):
     reason: str
     number: int
     last: datetime
+    example: int  # the number of the last one
 
 
 class Share(NamedTuple):
@@ -255,9 +256,9 @@ def normal_share(connection_id: int) -> float:
 
 # The index holds what was not done, by merchant: each one's part of the day is looked into.
 _FAILURES = """
-SELECT c.provider, m.name, m.slug, f.state, f.reason, count(*), max(f.asked_at)
+SELECT c.provider, m.name, m.slug, f.state, f.reason, count(*), max(f.asked_at), max(f.id)
 FROM (
-    SELECT connection_id, state, reason, asked_at FROM ledger_operation
+    SELECT id, connection_id, state, reason, asked_at FROM ledger_operation
     WHERE merchant_id = ANY (%(merchants)s) AND state IN ('refused', 'failed')
       AND asked_at > now() - interval '24 hours' LIMIT %(most)s
 ) f JOIN merchants_connection c ON c.id = f.connection_id JOIN merchants_merchant m ON m.id = c.merchant_id

@@ -4,6 +4,8 @@ For administrators who have shown their second factor; to everybody else it is n
 again by themselves; what is being read never moves.
 """
 
+from collections import Counter
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -12,7 +14,7 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from portal import formats
-from portal.desk import alerts, facts
+from portal.desk import alerts, facts, on_call_connections, strip
 from portal.desk import on_call_words as words
 from portal.desk.administration.site import site
 from portal.desk.models import Alert
@@ -23,6 +25,8 @@ from portal.mail import words as mail_words
 from portal.mail.models import MailState
 
 HISTORY = 20
+# Which of the mails' states are read in one go, and so may be cut together.
+_READ_TOGETHER: dict[str, str] = {MailState.QUEUED: "due", MailState.WILL_RETRY: "due", MailState.SENDING: "sending"}
 SHAPES = {Condition.STARTING: "waiting", Condition.BUSY: "checking", Condition.NOT_CALLED: "person"}
 
 
@@ -48,9 +52,15 @@ def page(request: HttpRequest) -> HttpResponse:
         "past": [
             words.view(each) for each in Alert.objects.exclude(resolved_at=None).order_by("-resolved_at")[:HISTORY]
         ],
-        "unclear": [(each, OperationState(each.state)) for each in seen.unclear if each.state != "running"],
-        "failures": [(each, ledger_words.failure_words(each.reason)[0]) for each in facts.failures()],
-        "mails": [(each, MailState(each.state), str(mail_words.REASONS.get(each.reason, ""))) for each in seen.mails],
+        "unclear": [
+            (each, OperationState(each.state), words.how_many(each.number, of=seen.count(each.state)))
+            for each in seen.unclear
+            if each.state != OperationState.RUNNING
+        ],
+        "failures": _failures(),
+        "mails": _mails(seen),
+        "picture": on_call_connections.picture(seen),
+        "strip": strip.SIZE,
         "messages_waiting": facts.messages(),
         "size": _size(seen.database.size),
         "operations_url": reverse("admin:ledger_operation_changelist"),
@@ -71,7 +81,38 @@ def _needs(seen: facts.Facts) -> list[tuple[str, str, str]]:
         (seen.count(person), gettext("need a person"), seen.oldest(person)),
         (sum(each.number for each in due), gettext("mails wait"), min((each.since for each in due), default=None)),
     ]
-    return [(formats.number(count), label, _age(seen, since) if count else "") for count, label, since in numbers]
+    return [(words.how_many(count), label, _age(seen, since) if count else "") for count, label, since in numbers]
+
+
+def _failures() -> list[tuple[facts.Failing, str, str, str]]:
+    """What was refused or not sent, with its cause in words, how often, and where one of them is."""
+    found = facts.failures()
+    counted = sum(each.number for each in found)
+    return [
+        (
+            each,
+            ledger_words.failure_words(each.reason)[0],
+            words.how_many(each.number, of=counted),
+            reverse("on_call_operation", args=[each.example]),
+        )
+        for each in found
+    ]
+
+
+def _mails(seen: facts.Facts) -> list[tuple[facts.MailGroup, MailState, str, str]]:
+    """Mails that wait or did not go, with their cause in words and how many there are."""
+    counted: Counter[str] = Counter()
+    for each in seen.mails:
+        counted[_READ_TOGETHER.get(each.state, "ended")] += each.number
+    return [
+        (
+            each,
+            MailState(each.state),
+            str(mail_words.REASONS.get(each.reason, "")),
+            words.how_many(each.number, of=counted[_READ_TOGETHER.get(each.state, "ended")]),
+        )
+        for each in seen.mails
+    ]
 
 
 def _age(seen: facts.Facts, since: object) -> str:

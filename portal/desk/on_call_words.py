@@ -14,6 +14,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from portal import formats
+from portal.desk.facts import MOST
 from portal.desk.models import Alert
 
 
@@ -197,7 +198,14 @@ def view(alert: Alert) -> View:
 def _text(value: object) -> str:
     if isinstance(value, list):
         return formats.listed([str(each) for each in value])
-    return formats.number(value) if isinstance(value, int) else str(value)
+    return how_many(value) if isinstance(value, int) else str(value)
+
+
+def how_many(count: int, *, of: int = 0) -> str:
+    """A number that is told. Where as many were counted as are looked at, there may be more of them; `of` is how many
+    were counted of which these are a part."""
+    number = formats.number(count)
+    return gettext("at least %(count)s") % {"count": number} if max(count, of) >= MOST else number
 
 
 def mail(opened: Sequence[Alert], resolved: Sequence[Alert]) -> tuple[str, str]:

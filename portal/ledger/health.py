@@ -23,6 +23,8 @@ from typing import Any
 from django.conf import settings
 from django.db import connection as database
 from django.db import transaction
+from django.db.models import prefetch_related_objects
+from django.utils import timezone
 
 from portal.ledger.models import Folded
 from portal.merchants import tenancy
@@ -127,8 +129,8 @@ def erase_look_ups(*, older_than: timedelta) -> None:
 class Health:
     """How one connection is. Numbers are of the last 24 hours, the moments of the last 30 days; None: never.
 
-    `causes` are what went wrong, the most frequent first. `unclear` operations are Checking or need a person; the money
-    in them is `unclear_money`.
+    `causes` are what went wrong, the most frequent first, and `lengths` the calls that were answered, by bucket.
+    `unclear` operations are Checking or need a person; the money in them is `unclear_money`.
     """
 
     connection: Connection
@@ -136,6 +138,7 @@ class Health:
     causes: Sequence[tuple[str, int]]
     good_at: datetime | None
     bad_at: datetime | None
+    lengths: Mapping[int, int]
     median_ms: int | None
     p95_ms: int | None
     unclear: int
@@ -165,7 +168,11 @@ WITH made AS (
           FROM made GROUP BY connection_id, cause, bucket) summed GROUP BY connection_id
 ), unclear AS (
     SELECT connection_id, count(*) AS many, sum(amount_minor) AS minor, max(currency) AS currency
-    FROM ledger_operation WHERE {mine} AND state IN ('checking', 'needs_person') GROUP BY connection_id
+    FROM (
+        SELECT connection_id, amount_minor, currency FROM ledger_operation WHERE {mine} AND state = 'checking'
+        UNION ALL
+        SELECT connection_id, amount_minor, currency FROM ledger_operation WHERE {mine} AND state = 'needs_person'
+    ) open GROUP BY connection_id
 )
 SELECT c.*, told.counts, told.good_at, told.bad_at, unclear.many, unclear.minor, unclear.currency
 FROM merchants_connection c
@@ -176,19 +183,22 @@ WHERE {mine_too} ORDER BY c.name, c.id
 
 def of_connections(merchant: Merchant) -> list[Health]:
     """All connections of a merchant by name, in one query however many there are."""
-    return _told("merchant_id = %(merchant)s", "c.merchant_id = %(merchant)s", merchant.pk)
+    return _told("merchant_id = %(merchant)s", "c.merchant_id = %(merchant)s", merchant.pk, days=DAYS)
 
 
 def of_everybody() -> list[Health]:
-    """The same of all merchants, for administrators: their page has opened all rows."""
-    return _told("true", "true", None)
+    """The same of all merchants, for administrators: their page has opened all rows. Its moments are of the last 24
+    hours, too: those of 30 days would be millions of counts."""
+    found = _told("true", "true", None, days=1)
+    prefetch_related_objects([each.connection for each in found], "merchant")
+    return found
 
 
-def _told(mine: str, mine_too: str, merchant: int | None) -> list[Health]:
+def _told(mine: str, mine_too: str, merchant: int | None, *, days: int) -> list[Health]:
     look_ups = _OF_LOOK_UPS.format(rows="ledger_inquiry")
     rows = Connection.objects.raw(
         _HEALTH.format(mine=mine, mine_too=mine_too, look_ups=look_ups),
-        {"merchant": merchant, "days": DAYS, "lately": LATELY.total_seconds()},
+        {"merchant": merchant, "days": days, "lately": LATELY.total_seconds()},
     )
     return [_health(row) for row in rows]
 
@@ -206,6 +216,7 @@ def _health(row: Any) -> Health:
         causes=[(cause, count) for cause, count in causes.most_common() if cause and count],
         good_at=row.good_at,
         bad_at=row.bad_at,
+        lengths=lengths,
         median_ms=length(lengths, 0.5),
         p95_ms=length(lengths, 0.95),
         unclear=row.many or 0,
@@ -231,6 +242,28 @@ class Day:
     on: date
     calls: int
     errors: int
+
+
+_DAYS_OF = """
+SELECT connection_id, (hour AT TIME ZONE %(zone)s)::date, sum(calls), coalesce(sum(calls) FILTER (WHERE cause > ''), 0)
+FROM ledger_callcount
+WHERE connection_id = ANY (%(connections)s) AND hour >= statement_timestamp() - make_interval(days => %(days)s)
+GROUP BY 1, 2
+"""
+
+
+def days_of(connections: Sequence[int], *, today: date) -> dict[int, list[Day]]:
+    """The last 30 days of each of these connections, the oldest first, by the clock in force. What was looked up in
+    the last minutes is not in them yet."""
+    with database.cursor() as cursor:
+        zone = timezone.get_current_timezone_name()
+        cursor.execute(_DAYS_OF, {"connections": list(connections), "zone": zone, "days": DAYS + 1})
+        told = {(row[0], row[1]): (int(row[2]), int(row[3])) for row in cursor.fetchall()}
+    days = [today - timedelta(days=back) for back in reversed(range(DAYS))]
+    return {
+        each: [Day(on=on, calls=told.get((each, on), (0, 0))[0], errors=told.get((each, on), (0, 0))[1]) for on in days]
+        for each in connections
+    }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,11 +9,11 @@ from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
-from portal.desk import alerts, on_call_words
+from portal.desk import alerts, facts, on_call_words
 from portal.desk.models import Alert, FailedTask, Process, alert_writer
 from portal.desk.on_call_words import RUNBOOKS
 from portal.ledger import cards
-from portal.ledger.models import Card, Operation, OperationState, Pulse, operation_writer
+from portal.ledger.models import CallCount, Card, Operation, OperationState, Pulse, operation_writer
 from portal.mail.models import OutgoingMail
 from portal.merchants import pauses, tenancy
 from tests.addresses import CARD, Shop
@@ -47,6 +47,10 @@ def a_card(shop: Shop, digit: str) -> Card:
 
 def ago(seconds: float) -> datetime:
     return timezone.now() - timedelta(seconds=seconds)
+
+
+def hours_ago(hours: int) -> datetime:
+    return (timezone.now() - timedelta(hours=hours)).replace(minute=0, second=0, microsecond=0)
 
 
 def process(kind: str, name: str, **values: object) -> Process:
@@ -84,6 +88,59 @@ def test_what_waits_what_is_unclear_and_what_failed_is_shown_by_merchant_and_cau
     assert re.search(r"<strong>1</strong> <span>need a person</span>", page)
     assert "Bäckerei Jung" in page
     assert "paywizard" in page
+
+
+def test_a_count_that_stops_says_that_there_may_be_more(ada, jung_shop: Shop, arrange, monkeypatch):
+    with arrange():
+        assert jung_shop.unclear.state == OperationState.NEEDS_PERSON
+    for module in (facts, on_call_words):
+        monkeypatch.setattr(module, "MOST", 1)
+    page = ada.get(PAGE).text
+
+    assert "<strong>at least 1</strong> <span>need a person</span>" in page
+    assert '<td data-label="Operations">at least 1</td>' in page
+    assert "<strong>0</strong>" in page
+
+
+def test_an_alert_whose_count_stopped_says_so(monkeypatch):
+    monkeypatch.setattr(on_call_words, "MOST", 10_000)
+    alert = Alert(kind="mail-backlog", told={"count": 10_000}, since=ago(60), opened_at=ago(1))
+
+    assert on_call_words.view(alert).title == "Mails that wait: at least 10,000"
+
+
+def test_connections_stand_the_worst_first_with_their_state_and_their_thirty_days(
+    ada, jung_shop: Shop, kauri_shop: Shop, arrange
+):
+    with arrange():
+        well, paused = jung_shop.connection, kauri_shop.connection
+        CallCount.objects.bulk_create(
+            CallCount(
+                merchant=well.merchant, connection=well, hour=hours_ago(back), cause=cause, bucket=10, calls=calls,
+                last_at=hours_ago(back),
+            )
+            for back, cause, calls in ((1, "", 950), (1, "timeout", 50), (24 * 20, "", 7))
+        )  # fmt: skip
+    with tenancy.merchant(kauri_shop.merchant.pk):
+        pauses.because_refused(paused, "key_refused")
+    page = ada.get(PAGE).text
+
+    listed = re.findall(r'<td class="lead" data-label="Connection"><a href="[^"]*">([^<]*)</a>', page)
+    assert listed[:2] == [paused.name, well.name]
+    assert "Paused since" in page
+    assert "1,000 calls, wrong: 50 (5%), 95 of 100 within about 27 ms" in page
+    assert "1,007 calls in 30 days, 50 went wrong. 1 day was bad." in page
+    assert 'class="day-paused"' in page
+    assert '<path class="day-bad"' in page
+
+
+def test_a_refusal_leads_to_an_example(ada, jung_shop: Shop, arrange):
+    with arrange():
+        refused = {"ended_at": timezone.now(), "lease_until": None, "reason": "not_enough"}
+        row = jung_shop._pays(a_card(jung_shop, "3"), running={"lease_until": timezone.now()}, refused=refused)
+    page = ada.get(PAGE).text
+
+    assert f'href="/on-call/operations/{row.pk}/"' in page
 
 
 def test_the_numbers_are_asked_for_again_unless_they_are_held_still(ada):

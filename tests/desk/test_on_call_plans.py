@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from django.db import connection as database
 from django.db import connections as databases
+from django.db import transaction
 
 from portal.desk import facts, references
-from portal.ledger import finding
+from portal.ledger import finding, health
 from portal.merchants import tenancy
 from portal.merchants.models import Connection, Merchant
 
@@ -89,6 +90,30 @@ def test_no_number_of_the_page_reads_all_operations(name, house):
 
     assert "Seq Scan on ledger_operation" not in found, found
     removed = max(map(int, re.findall(r"Rows Removed by Filter: (\d+)", found)), default=0)
+    assert removed < 2000, found
+
+
+# Ninety days of two connections, four lines for each hour.
+COUNTS = """
+INSERT INTO ledger_callcount (merchant_id, connection_id, hour, cause, bucket, calls, last_at)
+SELECT c.merchant_id, c.id, date_trunc('hour', now()) - h * interval '1 hour', '', b, 5, now()
+FROM merchants_connection c, generate_series(1, 2160) h, generate_series(8, 11) b
+"""
+
+
+def test_how_every_connection_is_reads_one_day_of_calls_and_what_is_unclear(house):
+    look_ups = health._OF_LOOK_UPS.format(rows="ledger_inquiry")
+    statement = health._HEALTH.format(mine="true", mine_too="true", look_ups=look_ups)
+    with transaction.atomic(), database.cursor() as cursor:
+        cursor.execute(COUNTS)
+        cursor.execute("ANALYZE ledger_callcount")
+        found = plan(statement, merchant=None, days=1, lately=86400.0)
+        days = plan(health._DAYS_OF, connections=[1, 2], zone="UTC", days=31)
+        transaction.set_rollback(True)
+
+    assert "Seq Scan on ledger_operation" not in found, found
+    assert "Seq Scan on ledger_callcount" not in found + days, found + days
+    removed = max(map(int, re.findall(r"Rows Removed by Filter: (\d+)", found + days)), default=0)
     assert removed < 2000, found
 
 
