@@ -97,6 +97,7 @@ STEPS: tuple[tuple[str, str, Message], ...] = (
     ("POST", "/oauth/token$", Message("Asked %(connection)s to let us in")),
     ("POST", f"{TRANSACTIONS}$", Message("Told %(connection)s what is to be done, which moves nothing yet")),
     ("POST", f"{TRANSACTIONS}/[^/]+/prepare/[a-z_]+$", Message("Asked %(connection)s to authorise the payment")),
+    ("POST", f"{TRANSACTIONS}/[^/]+/preTransaction$", Message("Asked %(connection)s what the card pays of it")),
     ("POST", f"{TRANSACTIONS}/[^/]+/start(?:/[a-z_]+)?$", Message("Told %(connection)s to do it")),
     ("POST", f"{TRANSACTIONS}/[^/]+/cancel$", Message("Told %(connection)s to cancel it")),
     ("GET", f"{TRANSACTIONS}(?:/[^/]+)?$", Message("Read what %(connection)s has on record of it")),
