@@ -317,8 +317,8 @@ SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SECURE_SSL_REDIRECT = False  # the proxy's work; a redirect here would loop behind one that talks http to us
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 X_FRAME_OPTIONS = "DENY"
-DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024  # bytes; the largest form of ours is a few hundred
-DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
+DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024  # bytes; the largest form of ours, a long basket, is a tenth of it
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 700  # a basket of 100 lines, of six fields each
 # A file may hold a key: it is never laid down on a disk. What is larger than this (bytes) is not taken at all.
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
 FILE_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
 from portal.ledger import approval_words as words
-from portal.ledger import approvals, operation_words, operations
+from portal.ledger import approvals, basket_words, operation_words, operations
 from portal.ledger.models import Approval, ApprovalState
 from portal.merchants import audit, connections
 from portal.merchants.access import StaffRequest, member
@@ -181,6 +181,7 @@ def _show(
         "title": words.thing(found),
         "card_name": operation_words.card_name(found.card.last_four),
         "sentence": words.wish(found, request.person),
+        "basket": basket_words.of(found),
         "advice": words.over(found, state) if over else words.who_and_until(able, found),
         "over": over,
         "decides": decides,

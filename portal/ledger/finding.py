@@ -17,8 +17,8 @@ from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 
 from portal import dates, formats
+from portal.ledger.amounts import read_amount
 from portal.ledger.models import Card, Operation
-from portal.ledger.till_forms import read_amount
 from portal.merchants import tenancy
 from portal.merchants.models import Merchant
 from portal.money import minor_digits

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from portal import formats
 from portal.ledger import limits, operations
-from portal.ledger.till_forms import read_amount
+from portal.ledger.amounts import read_amount
 from portal.merchants.models import Merchant
 from portal.merchants.roles import Role, may
 from portal.money import HARD_CAP, Money, minor_digits

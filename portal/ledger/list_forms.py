@@ -17,10 +17,10 @@ from portal import dates, formats
 from portal.connectors.base import CardStatus
 from portal.dates import Period
 from portal.ledger import words
+from portal.ledger.amounts import read_amount
 from portal.ledger.listing import Wanted
 from portal.ledger.models import Card, Operation, OperationState
 from portal.ledger.operation_words import TITLES
-from portal.ledger.till_forms import read_amount
 from portal.merchants import audit
 from portal.merchants.models import Connection, Environment, Merchant, Person, Store, Till
 from portal.money import minor_digits

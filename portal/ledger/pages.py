@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from portal import formats
 from portal.connectors import PROVIDERS
-from portal.ledger import card_words, list_pages, operation_words, operations, receipts
+from portal.ledger import basket_words, card_words, list_pages, operation_words, operations, receipts
 from portal.ledger.models import IN_FLIGHT, Card, Exchange, Operation, OperationState
 from portal.merchants import audit, connections
 from portal.merchants.access import StaffRequest, member
@@ -91,6 +91,7 @@ def evidence(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
         "operation": found,
         "title": operation_words.thing(found),
         "view": _view(request, found, exchanges),
+        "basket": basket_words.of(found),
         "story": operation_words.story(found, exchanges),
         "exchanges": _told(found, exchanges),
         "before": before,
@@ -131,6 +132,7 @@ def _page(request: StaffRequest, found: Operation) -> dict[str, object]:
         "story": operation_words.story(found, exchanges),
         "exchanges": _told(found, exchanges),
         "paper": _paper(request, found, exchanges),
+        "basket": basket_words.of(found),
         "time_zone": request.merchant.time_zone,
         "sandbox_shown": found.connection.environment == "sandbox",
         "operation_url": reverse("operation", args=[slug, found.key]),

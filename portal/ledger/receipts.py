@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from portal import formats
 from portal.connectors import PROVIDERS
 from portal.connectors.results import LineKind, ReceiptLine
-from portal.ledger import operation_words
+from portal.ledger import basket_words, operation_words
 from portal.ledger.models import IN_FLIGHT, Operation, OperationState
 from portal.merchants.models import Merchant
 
@@ -55,6 +55,7 @@ class Paper:
     references: list[ReceiptLine]
     code: SafeString
     sandbox: bool
+    basket: basket_words.View | None = None
 
 
 def paper(operation: Operation, *, merchant: Merchant, store: str, after: str) -> Paper:
@@ -96,6 +97,7 @@ def paper(operation: Operation, *, merchant: Merchant, store: str, after: str) -
         references=references,
         code=code(operation.reference),
         sandbox=operation.connection.environment == "sandbox",
+        basket=basket_words.of(operation),
     )
 
 

@@ -28,6 +28,8 @@ from portal.ledger import (
     approval_words,
     approvals,
     balances,
+    basket_forms,
+    basket_words,
     card_words,
     limits,
     list_pages,
@@ -45,12 +47,16 @@ from portal.money import Money, minor_digits
 
 MOVEMENTS = 10
 ORIGINALS = 20
-PRESETS: Mapping[str, tuple[int, ...]] = {"pay": (5, 10, 20, 50), "top_up": (5, 10, 20, 50), "tip": (1, 2, 5)}
+PRESETS: Mapping[str, tuple[int, ...]] = {
+    **dict.fromkeys(("pay", "top_up", "sale"), (5, 10, 20, 50)),
+    "tip": (1, 2, 5),
+}
 
 # In the order they stand: the verb, its word, its key on the keyboard.
 ACTIONS: tuple[tuple[str, Promise, str], ...] = (
     ("pay", _("Take payment"), "p"),
     ("top_up", _("Add money"), "u"),
+    ("sale", _("Sell"), "s"),
     ("issue_points", _("Give points"), "i"),
     ("redeem_points", _("Redeem points"), "r"),
     ("tip", _("Tip"), "t"),
@@ -91,6 +97,7 @@ class Question:
     old_reading: bool
     button: str
     exact: list[tuple[str, str]]
+    basket: basket_words.View | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,6 +221,7 @@ def _page(
         "choices": _choices(form) if form and verb in WITH_ORIGINAL else [],
         "wants_money": verb in MONEY,
         "wants_points": verb in POINTS,
+        "wants_basket": verb == "sale",
         "currency": form.currency if form else "",
         "places": minor_digits(form.currency) if form and form.currency else 2,
         "card_url": reverse("card", args=[request.merchant.slug, found.key]),
@@ -415,20 +423,35 @@ def _form(request: StaffRequest, found: Card, current: Tab, originals: dict[str,
     initial: dict[str, object] = {"of": request.GET.get("of", "")}
     if request.method != "POST" and (kept := tills.draft(request, current.verb)):
         initial |= kept | _amount_to_type(found, kept.get("minor", ""))
+    edit = None
     if request.method == "POST":
-        if "change" not in request.POST:
+        is_edit = current.verb == "sale" and basket_forms.is_edit(request.POST)
+        if "change" not in request.POST and not is_edit:
             return _bound(request, found, current.verb, originals)
         initial = {name: str(value) for name, value in request.POST.items() if name not in ("minor", "preset")}
         initial |= _amount_to_type(found, str(request.POST.get("minor", "")))
+        if current.verb == "sale":
+            edit = _edit(request, found)
+            initial = {name: value for name, value in initial.items() if not basket_forms.is_of_basket(name)}
+            initial |= edit.fields
     if not initial.get("key"):
         initial["key"] = _attempt(request, found, current.verb)
-    return ActionForm(
+    form = ActionForm(
         verb=current.verb,
         card=found,
         originals=originals.get(current.verb, ()),
         extra=_entered(request, found),
         initial=initial,
     )
+    if edit is not None:
+        form.go_on(edit)
+    return form
+
+
+def _edit(request: StaffRequest, found: Card) -> basket_forms.Edit:
+    currency = str(found.connection.options.get("currency", ""))
+    reserved = PROVIDERS[found.connection.provider].reserved_eans
+    return basket_forms.edited(request.POST, currency, reserved)
 
 
 def _bound(request: StaffRequest, found: Card, verb: str, originals: dict[str, list[Operation]]) -> ActionForm:
@@ -443,6 +466,11 @@ def _as_typed(form: ActionForm) -> ActionForm:
     for name, text in _amount_to_type(form.card, str(data.get("minor", ""))).items():
         data[name] = text
     form.data = data
+    if form.verb == "sale":
+        for name, text in basket_forms.typed(data, form.currency).items():
+            data[name] = text
+        data.pop("basket", None)
+        form.show_lines(data)
     return form
 
 
@@ -566,6 +594,7 @@ def _question(request: StaffRequest, form: ActionForm) -> Question | None:
         if second
         else operation_words.button(form.verb, amount=text, original=wish.original),
         exact=form.exact(),
+        basket=basket_words.view(wish.basket) if wish.basket else None,
     )
 
 

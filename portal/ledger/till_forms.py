@@ -14,85 +14,19 @@ from django.utils.translation import gettext_lazy as _
 from portal import formats, languages
 from portal.connectors import PROVIDERS
 from portal.connectors.base import Extra, Field, SettingsError
+from portal.ledger import basket_forms, baskets, operation_words
+from portal.ledger.amounts import read_amount
+from portal.ledger.baskets import Basket, WrongBasket
 from portal.ledger.models import Card, Operation
 from portal.ledger.operations import Wish
-from portal.money import HARD_CAP, Money, Points, minor_digits
+from portal.money import HARD_CAP, Money, Points
 
 MONEY = ("pay", "top_up", "tip")
 POINTS = ("issue_points", "redeem_points")
 WITH_ORIGINAL = ("void", "tip")
-WITH_CUSTOMER = ("activate", "top_up")
+WITH_CUSTOMER = ("activate", "top_up", "sale")
 
 CUSTOMER = ("first_name", "last_name", "email", "phone")
-_ODD_SIGNS = {**dict.fromkeys(map(ord, "\u00a0\u2009\u202f"), " "), ord("’"): "'"}
-
-
-# ---- Amounts ------------------------------------------------------------------------------------------------------
-def read_amount(typed: str, currency: str) -> Money:
-    """The amount a person meant, or ValidationError with a sentence that says how to type it.
-
-    12.50 and 12,50 are the same; digits alone are counted from the right, as on every till: 1250 is 12.50. Thousands
-    may be grouped as the reader's language groups them. What could be two amounts, such as 1,234, is asked about.
-    """
-    text = typed.translate(_ODD_SIGNS).strip()
-    places = minor_digits(currency)
-    if re.match(r"[-−–]", text):
-        raise ValidationError(gettext("Type an amount of more than nothing."))
-    if len(text) > 24 or not re.fullmatch("[0-9]+(?:[.,' ][0-9]*)*|[.,][0-9]+", text):
-        raise ValidationError(gettext("Type an amount such as %(example)s.") % {"example": _example(currency)})
-    minor = int(text) if text.isdigit() else _with_separators(text, currency, places)
-    if minor == 0:
-        raise ValidationError(gettext("Type an amount of more than nothing."))
-    if minor > HARD_CAP:
-        raise ValidationError(gettext("This amount is too large."))
-    return Money(minor, currency)
-
-
-def _with_separators(text: str, currency: str, places: int) -> int:
-    decimal, group = formats.decimal_sign(), formats.group_sign().translate(_ODD_SIGNS)
-    grouped = f"[0-9]{{1,3}}(?:{re.escape(group)}[0-9]{{3}})"
-    if re.fullmatch(f"{grouped}+{re.escape(decimal)}[0-9]{{0,{places}}}|{grouped}{{2,}}", text):
-        whole, _point, fraction = text.replace(group, "").partition(decimal)
-        return _minor(whole, fraction, places)
-    single = re.fullmatch("([0-9]*)([.,])([0-9]*)", text)
-    if single is None:
-        raise ValidationError(
-            gettext("Type it without thousands, such as %(example)s.") % {"example": _example(currency, 123450)}
-        )
-    whole, sign, fraction = single.groups()
-    if len(fraction) == 3 and 1 <= len(whole) <= 3 and not (places == 3 and sign == decimal):
-        raise _two_ways(text, whole, fraction, currency, places)
-    if len(fraction) > places:
-        raise ValidationError(
-            gettext("%(currency)s has no smaller parts. Type a whole amount.") % {"currency": currency}
-            if places == 0
-            else gettext("This is divided more finely than %(currency)s is. Type it such as %(example)s.")
-            % {"currency": currency, "example": _example(currency)}
-        )
-    return _minor(whole, fraction, places)
-
-
-def _two_ways(text: str, whole: str, fraction: str, currency: str, places: int) -> ValidationError:
-    thousands = formats.typed(Money(_minor(whole + fraction, "", places), currency))
-    if places == 0:
-        return ValidationError(
-            gettext("%(typed)s can be read in two ways. If you mean %(this)s, type it so.")
-            % {"typed": text, "this": thousands}
-        )
-    # Each written so that it is read one way only.
-    decimals = formats.typed(Money(_minor(whole, fraction[:places], places), currency))
-    return ValidationError(
-        gettext("%(typed)s can be read in two ways. Type %(this)s or %(that)s.")
-        % {"typed": text, "this": thousands, "that": decimals}
-    )
-
-
-def _minor(whole: str, fraction: str, places: int) -> int:
-    return int((whole or "0") + fraction.ljust(places, "0"))
-
-
-def _example(currency: str, minor: int = 1250) -> str:
-    return formats.typed(Money(minor, currency))
 
 
 # ---- The form of one action -------------------------------------------------------------------------------------
@@ -100,8 +34,11 @@ class ActionForm(forms.Form):
     """Everything one action at one card needs, and the wish it comes to.
 
     The same form reads both beats: what was typed, and, from the sentence that is confirmed, the exact values again
-    (`minor` instead of `amount`). `key` was minted when the form was drawn.
+    (`minor` instead of `amount`, `basket` instead of its lines). `key` was minted when the form was drawn.
     """
+
+    # Of a basket that is being put together: the field to go on with, and what is wrong with the last scan.
+    focus, wrong_scan = "scan", ""
 
     key = forms.UUIDField(
         widget=forms.HiddenInput,
@@ -135,11 +72,30 @@ class ActionForm(forms.Form):
             self.fields["points"] = forms.CharField(label=_("Points"), max_length=40, required=False)
         if verb == "top_up":
             self.fields["also_activate"] = forms.BooleanField(label=_("Also activate the card"), required=False)
+        if verb == "sale":
+            self.reserved = PROVIDERS[card.connection.provider].reserved_eans
+            self.lines: list[int] = []
+            self.fields["scan"] = forms.CharField(label=_("Scan or type an article"), required=False)
+            self.fields["load"] = forms.CharField(label=_("Load onto the card"), required=False, max_length=40)
+            self.show_lines(self.data if self.is_bound else self.initial)
         if verb in WITH_CUSTOMER:
             self._add_customer()
         for name, asked in self.declared.declared().items() if self.declared else ():
             self.fields[f"extra_{name}"] = _field(asked)
             self.initial.setdefault(f"extra_{name}", self._usual(name, asked, extra or {}))
+
+    def show_lines(self, given: Mapping[str, Any]) -> None:
+        """Give each line in `given` its fields."""
+        self.lines = basket_forms.numbers(given)
+        for number in self.lines:
+            for part in basket_forms.LABELS:
+                self.fields[basket_forms.name(number, part)] = basket_forms.field(part, number)
+
+    def go_on(self, edit: basket_forms.Edit) -> None:
+        """Show what became of a line that was added or taken away, and begin at the field that comes next."""
+        self.wrong_scan = edit.wrong
+        self.fields[edit.focus].widget.attrs["autofocus"] = True
+        self.focus = edit.focus
 
     def _add_customer(self) -> None:
         self.fields["first_name"] = forms.CharField(label=_("First name"), required=False, max_length=100)
@@ -179,6 +135,21 @@ class ActionForm(forms.Form):
         return any(field.errors for field in self.extra_fields)
 
     @property
+    def shown_lines(self) -> list["ShownLine"]:
+        """The lines of the basket, to be drawn."""
+        return [ShownLine(self, number, at) for at, number in enumerate(self.lines, start=1)]
+
+    @property
+    def sum(self) -> str:
+        """What lines and load come to as they stand; "" while one of them cannot be read."""
+        given = {name: str(self[name].value() or "") for name in self.fields}
+        lines, load, wrong = basket_forms.read(given, self.currency, self.reserved)
+        parts = any(text in ("price", "quantity") for text in (each.partition("_")[2] for each in wrong))
+        if parts or "load" in wrong or not (lines or load):
+            return ""
+        return formats.money(baskets.total(tuple(lines), load))
+
+    @property
     def customer_fields(self) -> list[forms.BoundField]:
         """Name, e-mail and telephone, to be drawn."""
         return [self[name] for name in CUSTOMER if name in self.fields]
@@ -190,7 +161,10 @@ class ActionForm(forms.Form):
 
     def exact(self) -> list[tuple[str, str]]:
         """Names and values that mean what was understood, for the form that confirms."""
-        values = {name: self.cleaned_data.get(name) for name in self.fields if name not in ("amount", "minor")}
+        typed = {"amount", "minor", "scan", "load", *self._line_fields()}
+        values = {name: self.cleaned_data.get(name) for name in self.fields if name not in typed}
+        if self.verb == "sale":
+            values |= basket_forms.exact_values(self.cleaned_data["basket"])
         if self.verb in MONEY:
             values["minor"] = self.cleaned_data["amount"].minor
         if self.verb in POINTS:
@@ -205,6 +179,8 @@ class ActionForm(forms.Form):
             self._read("amount", self._amount)
         if self.verb in POINTS:
             self._read("points", self._points)
+        if self.verb == "sale":
+            self._read_basket()
         for name in CUSTOMER:
             if not str(cleaned.get(name, "")).isprintable():
                 self.add_error(name, gettext("Leave out line breaks and invisible signs."))
@@ -216,6 +192,35 @@ class ActionForm(forms.Form):
             self.cleaned_data[name] = read()
         except ValidationError as wrong:
             self.add_error(name, wrong)
+
+    def _line_fields(self) -> list[str]:
+        return [name for name in self.fields if name.startswith("line")]
+
+    def _read_basket(self) -> None:
+        """The exact one, whose sum must be the one that was confirmed, or the one that is typed."""
+        if "basket" in self.data:
+            try:
+                basket = basket_forms.exact(self.data["basket"], self.data.get("load_minor", ""), self.currency)
+                if str(basket.total.minor) != self.data.get("minor"):
+                    raise WrongBasket("basket_differs")
+            except WrongBasket as other:
+                self.add_error(None, operation_words.cannot_ask(other.why))
+                return
+            self._take_basket(basket)
+            return
+        lines, load, wrong = basket_forms.read(self.data, self.currency, self.reserved)
+        for name, sentence in wrong.items():
+            self.add_error(name, sentence)
+        if not lines and not wrong:
+            self.add_error("scan", gettext("Add what is sold: scan it, or type what it is."))
+        elif not wrong:
+            self._take_basket(Basket(lines=tuple(lines), load=load))
+
+    def _take_basket(self, basket: Basket) -> None:
+        if basket.total.minor > HARD_CAP:
+            self.add_error("scan", gettext("All together this amount is too large."))
+            return
+        self.cleaned_data |= {"basket": basket, "amount": basket.total}
 
     def _amount(self) -> Money:
         if minor := self.cleaned_data.get("minor"):
@@ -285,9 +290,22 @@ class ActionForm(forms.Form):
             points=self.cleaned_data.get("points"),
             original=original,
             also_activate=bool(self.cleaned_data.get("also_activate")),
+            basket=self.cleaned_data.get("basket"),
             extra=self.cleaned_data.get("extra"),
             private={name: self.cleaned_data[name] for name in CUSTOMER if self.cleaned_data.get(name)} or None,
         )
+
+
+class ShownLine:
+    """One line of a basket as the form shows it: its fields, and what it comes to as far as that can be read."""
+
+    def __init__(self, form: ActionForm, number: int, at: int) -> None:
+        self.number, self.at = number, at
+        self.fields = {part: form[basket_forms.name(number, part)] for part in basket_forms.LABELS}
+        values = {field.name: str(field.value() or "") for field in self.fields.values()}
+        read, _load, _wrong = basket_forms.read(values, form.currency, form.reserved)
+        self.amount = formats.money(read[0].total) if read else ""
+        self.text = values[basket_forms.name(number, "text")]
 
 
 def _field(asked: Field) -> forms.Field:

@@ -5,6 +5,7 @@ root.classList.add("script");
 
 const palette = document.getElementById("palette");
 const scanBox = () => document.getElementById("scan-number");
+const articleBox = () => document.querySelector("[data-article]"); // of a basket: there goods are scanned, not cards
 const isField = (element) => element instanceof Element && element.matches("input:not([type=checkbox]), select, textarea, [contenteditable]");
 const isPending = () => document.querySelector("[data-pending]") !== null;
 
@@ -61,6 +62,13 @@ document.addEventListener("keydown", (event) => {
     if (button) button.form.requestSubmit(button);
   } else if (event.key === "Enter" && fast && event.target.matches("[data-confirm-button], [data-back]")) {
     event.preventDefault(); // a scanner's Enter never confirms
+  } else if (event.key === "Enter" && scanned && event.target.matches("[data-line]")) {
+    event.preventDefault(); // an article scanned while a line is being filled in
+    event.target.value = event.target.value.slice(0, -burst.length);
+    articleBox().value = burst;
+    articleBox().form.requestSubmit();
+  } else if (event.key === "Enter" && fast && event.target.matches("[data-first-beat] [type=submit]") && articleBox()) {
+    event.preventDefault(); // a scanner's Enter goes no further than its line
   } else if (event.key === "Enter" && scanned && event.target.matches("[data-amount]")) {
     event.preventDefault();
     event.target.closest(".field").querySelector("[data-scan-hint]").hidden = false;
@@ -77,10 +85,11 @@ document.addEventListener("keydown", (event) => {
     } else if (burst.length === 1 && shortcuts && !event.repeat) {
       // A scanned card may begin with any letter: a hand leaves it standing alone.
       setTimeout((at) => { if (lastKeyAt === at) pressedAlone(event.key); }, 2 * SCAN_GAP_MS, lastKeyAt);
-    } else if (burst.length === SCAN_LENGTH && scanBox()) {
+    } else if (burst.length === SCAN_LENGTH && (articleBox() || scanBox())) {
+      const box = articleBox() || scanBox();
       event.preventDefault();
-      scanBox().focus();
-      scanBox().value = burst;
+      box.focus();
+      box.value = burst;
     }
   }
 });
@@ -303,6 +312,9 @@ document.addEventListener("htmx:afterSwap", (event) => {
   if (palette?.contains(event.target)) return;
   tellTimes();
   understand();
+  sumBasket();
+  const basket = event.target.id === "action" && document.querySelector("[data-basket]");
+  if (basket) return say(basket);
   const fragment = document.getElementById("reading") || document.getElementById("outcome");
   if (!fragment) return;
   say(fragment);
@@ -373,6 +385,34 @@ function understand() {
 }
 understand();
 document.addEventListener("input", (event) => { if (event.target.matches("[data-amount]")) understand(); });
+
+// ---- A basket: lines and sum as they are understood while they are typed; the server decides
+
+function minorOf(text, places) {
+  const [, whole, mark, fraction] = text.trim().match(/^([0-9]{1,9})([.,]?)([0-9]*)$/) || [];
+  if (whole === undefined || fraction.length > places) return NaN;
+  return Math.round(Number(mark ? `${whole}.${fraction || 0}` : whole / 10 ** places) * 10 ** places);
+}
+
+function sumBasket() {
+  const shown = document.querySelector("[data-basket-sum]");
+  if (!shown) return;
+  const places = Number(shown.dataset.places);
+  const money = new Intl.NumberFormat(document.body.dataset.conventions || undefined, { style: "currency", currency: shown.dataset.currency });
+  const words = (minor) => (minor > 0 ? money.format(minor / 10 ** places) : "–");
+  let sum = 0;
+  for (const line of document.querySelectorAll("[data-basket-line]")) {
+    const value = (part) => line.querySelector(`[data-line="${part}"]`).value.trim();
+    if (!value("text") && !value("price") && !value("article") && !value("ean")) continue; // nobody has filled it in
+    const minor = minorOf(value("price"), places) * (/^[0-9]{1,4}$/.test(value("quantity")) ? Number(value("quantity")) : NaN);
+    line.querySelector("[data-line-amount]").textContent = minor > 0 ? words(minor) : "";
+    sum += minor;
+  }
+  const load = document.querySelector('[data-line="load"]').value.trim();
+  shown.textContent = words(sum + (load ? minorOf(load, places) : 0));
+}
+sumBasket();
+document.addEventListener("input", (event) => { if (event.target.matches("[data-line]")) sumBasket(); });
 
 document.addEventListener("click", (event) => {
   const digit = event.target.closest("[data-pad] button");
