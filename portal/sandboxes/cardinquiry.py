@@ -1,6 +1,7 @@
-"""CardInquiry, imitated: one retailer, whose cards are looked up by number (or its end) and password.
+"""CardInquiry, imitated: one retailer, whose cards are looked up by number (or its end) and password, and pay sales.
 
     GET /cardinquiry/CardInquiry/{card}?pass={password}        X-Api-Key: {key}
+    POST /cardinquiry/SaleCreate                                see `cardinquiry_sales`
 
 Magic cards: 62803900000 and five digits. PIN 1234 on all of them, typed right except for the near miss.
 
@@ -22,6 +23,10 @@ Magic cards: 62803900000 and five digits. PIN 1234 on all of them, typed right e
     …00031 balance NaN                           …00032 10,000 brackets deep
     …00033 a body of one megabyte                …00034 two balances in one record
     …00035 usable, and no other documented field but the UsageToken
+    …00036 usable, 20.00, of which 15.00 are spent elsewhere as soon as it was looked up
+    …00037 usable, 20.00, with a UsageToken that lapses at once
+
+For load runs, 1,000.00 on each: 628039555 and three digits and 9753.
 
 ABC123 with password 11243 is the document's own card: typed 11234 it answers "check password", once in 15
 minutes. So does every other card: neighbours swapped, or one too many or too few of a character in a row.
@@ -36,7 +41,6 @@ a UsageToken and for the near miss; `delay(n)` in milliseconds; `drop-connection
 for an unknown query name; the codes of error packets.
 """
 
-import hashlib
 import itertools
 import json
 import random
@@ -46,9 +50,10 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from math import isfinite
 from typing import Any
 
-from portal.sandboxes import kit
+from portal.sandboxes import cardinquiry_sales, kit
 from portal.sandboxes.faults import LONGEST_WAIT, Fault, Kind
 from portal.sandboxes.kit import Answer, Call, Outcome
 from portal.sandboxes.store import Effect
@@ -60,14 +65,14 @@ PIN = "1234"
 SHORTEST_CODE = 4  # "the last 4 or 5 characters"
 FULL_ENOUGH = 12  # what …00005 accepts
 RECENTLY = timedelta(days=90)
-TOKEN_LIFE = timedelta(minutes=15)
 HINT_WINDOW = timedelta(minutes=15)
 RETRY_AFTER = 30
+HOME_CURRENCY = "EUR"  # the journal's word for what goes without saying
+SPENT_MEANWHILE, LAPSES = 36, 37
 
 TABLES = (
     "CREATE TABLE cardinquiry_hints (number TEXT PRIMARY KEY, at REAL NOT NULL)",
-    """CREATE TABLE cardinquiry_tokens (
-        hash TEXT PRIMARY KEY, number TEXT NOT NULL, invalid_after REAL NOT NULL)""",
+    *cardinquiry_sales.TABLES,
 )
 
 
@@ -143,7 +148,16 @@ CARDS = (
     _magic(33, "A body of one megabyte."),
     _magic(34, "Two balances in one record.", balance=10),
     _magic(35, "Usable, without a word about its balance.", balance=10),
+    _magic(SPENT_MEANWHILE, "Usable, 20.00; 15.00 of it are spent elsewhere once it was looked up.", balance=20),
+    _magic(LAPSES, "Usable, 20.00; its UsageToken lapses at once.", balance=20),
 )
+PLAIN = tuple(Card(number=f"628039555{place:03}9753", does="Usable, 1,000.00.", balance=1000) for place in range(1000))
+# What each card came with. The odd ones whose balance is none pay nothing.
+LOADED = {
+    card.number: (cardinquiry_sales.minor_units(card.balance, card.currency or ""), card.currency or HOME_CURRENCY)
+    for card in (*CARDS, *PLAIN)
+    if (isinstance(card.balance, int | float) and isfinite(card.balance)) or card.balance == "42.00"
+}
 
 
 # ---- The look-up ------------------------------------------------------------------------------------------
@@ -187,10 +201,10 @@ def _find(typed: str, password: str, call: Call, db: sqlite3.Connection) -> Answ
 
 def _meant(typed: str) -> list[Card]:
     """The card with this number, else all whose number ends so."""
-    whole = [card for card in CARDS if card.is_(typed)]
+    whole = [card for card in (*CARDS, *PLAIN) if card.is_(typed)]
     if whole or len(typed) < SHORTEST_CODE:
         return whole
-    return [card for card in CARDS if card.ends(typed)]
+    return [card for card in (*CARDS, *PLAIN) if card.ends(typed)]
 
 
 def nearly(typed: str, password: str) -> bool:
@@ -218,6 +232,20 @@ def _may_hint(card: Card, call: Call, db: sqlite3.Connection) -> bool:
         return False
     db.execute("INSERT OR REPLACE INTO cardinquiry_hints VALUES (?, ?)", (card.number, now))
     return True
+
+
+# ---- The sale ---------------------------------------------------------------------------------------------
+
+
+def sell(call: Call, db: sqlite3.Connection) -> Outcome:
+    """A sale that cards pay. A browser's key, which anybody can read, sells nothing."""
+    if call.headers.get("X-Api-Key", "") != SERVER_KEY or "Origin" in call.headers:
+        return Outcome(forbidden())
+    if call.query:
+        return Outcome(_packet(2001, "The query must be empty.", status=400))
+    if _handling(call) == "queue":
+        return Outcome(_json({"data": {}}, status=202))
+    return cardinquiry_sales.create(call, db, loaded=LOADED)
 
 
 # ---- Records ---------------------------------------------------------------------------------------------
@@ -254,10 +282,11 @@ def _record(card: Card, typed: str, call: Call, db: sqlite3.Connection) -> dict[
     expires = card.expires(today)
     if expires < today:
         return {"Status": "expired", "Expiry": expires.isoformat()}
+    left = _left(card, db)
     record: dict[str, object] = {
-        "Status": "ok" if card.balance != 0 else "zero",
+        "Status": "ok" if left != 0 else "zero",
         "UsageToken": _token(card, call, db),
-        "Balance": card.balance,
+        "Balance": left,
         "Expiry": expires.isoformat(),
         "Description": card.description,
         "CardType": "voucher" if "voucher" in card.description else "prepay",
@@ -270,15 +299,19 @@ def _record(card: Card, typed: str, call: Call, db: sqlite3.Connection) -> dict[
 
 
 def _token(card: Card, call: Call, db: sqlite3.Connection) -> str:
-    """Opaque to whoever holds it, and useless to whoever reads our table."""
-    token = secrets.token_urlsafe(24)
-    now = call.at.timestamp()
-    db.execute("DELETE FROM cardinquiry_tokens WHERE invalid_after < ?", (now,))
-    db.execute(
-        "INSERT INTO cardinquiry_tokens VALUES (?, ?, ?)",
-        (hashlib.sha256(token.encode()).hexdigest(), card.number, now + TOKEN_LIFE.total_seconds()),
-    )
+    life = timedelta(seconds=-1) if card.magic == LAPSES else cardinquiry_sales.TOKEN_LIFE
+    token = cardinquiry_sales.issue_token(card.number, call.at, db, life=life)
+    if card.magic == SPENT_MEANWHILE and not cardinquiry_sales.spent(card.number, db):
+        cardinquiry_sales.spend(card.number, 1500, db)
     return token
+
+
+def _left(card: Card, db: sqlite3.Connection) -> float | str | None:
+    """Its balance now, spelt as it came while nothing was taken."""
+    if not (taken := cardinquiry_sales.spent(card.number, db)):
+        return card.balance
+    minor, currency = LOADED[card.number]
+    return (minor - taken) / float(10 ** cardinquiry_sales.DIGITS.get(currency, 2))
 
 
 # ---- Answers ---------------------------------------------------------------------------------------------
@@ -366,7 +399,9 @@ def preflight(call: Call) -> Answer:
 
 
 def subject(call: Call) -> str:
-    """The card that is meant, by its whole number where only one can be."""
+    """The card that is meant, by its whole number where only one can be; or the sale."""
+    if "card" not in call.parts:
+        return cardinquiry_sales.external_id(call)
     typed = call.parts["card"]
     ours = _meant(typed)
     return ours[0].number if len(ours) == 1 else typed
@@ -389,7 +424,10 @@ def wish(call: Call) -> Fault | None:
 CARDINQUIRY = kit.Provider(
     name="cardinquiry",
     title="CardInquiry",
-    routes=(kit.Route(method="GET", path=re.compile(r"/CardInquiry/(?P<card>[^/]+)", re.IGNORECASE), handle=look_up),),
+    routes=(
+        kit.Route(method="GET", path=re.compile(r"/CardInquiry/(?P<card>[^/]+)", re.IGNORECASE), handle=look_up),
+        kit.Route(method="POST", path=re.compile(r"/SaleCreate", re.IGNORECASE), handle=sell),
+    ),
     credentials={"api_key": SERVER_KEY, "visible_key": VISIBLE_KEY},
     cards=tuple(kit.Card(number=card.number, pin=card.pin, does=card.does) for card in CARDS),
     subject=subject,
