@@ -233,6 +233,17 @@ class Connector:
         return None
 
     @classmethod
+    def writes(cls, options: Mapping[str, object]) -> bool:
+        """Whether the provider itself sends an e-mail about money that is put on a card, to the customer who is named
+        with it: then nobody else does."""
+        return False
+
+    @classmethod
+    def knows_as(cls, number: str) -> bool:
+        """Whether `number` names a customer to it in an operation, in place of their name and address."""
+        return False
+
+    @classmethod
     def wants_pin(cls, options: Mapping[str, object]) -> bool:
         """Whether a look-up over a connection with these `options` needs the card's PIN."""
         return False

@@ -73,7 +73,8 @@ from portal.connectors.secuconnect_answers import (
     recorded,
     wants_another_token,
 )
-from portal.connectors.secuconnect_customers import Unfit, contact, private_texts
+from portal.connectors.secuconnect_customers import NUMBER, Unfit, is_reached, private_texts
+from portal.connectors.secuconnect_customers import customer as told_customer
 from portal.connectors.tokens import Tokens
 from portal.money import Money
 
@@ -279,6 +280,16 @@ class Secuconnect(Connector):
         """By the end of its path."""
         path = url.partition("?")[0]
         return next((words for asked, ending, words in STEPS if asked == method and re.search(ending, path)), None)
+
+    @classmethod
+    def writes(cls, options: Mapping[str, object]) -> bool:
+        """With a template of its own."""
+        return bool(options.get("template"))
+
+    @classmethod
+    def knows_as(cls, number: str) -> bool:
+        """One of its customers' numbers."""
+        return NUMBER.fullmatch(number) is not None
 
     @classmethod
     def clean_number(cls, typed: str, options: Mapping[str, object]) -> str:
@@ -529,21 +540,23 @@ class Secuconnect(Connector):
             raise _bad_input()
         kind, value = ("card", number) if number else ("create_card", self.settings.card_group)
         try:
-            told = contact(customer)
+            told = told_customer(customer)
         except Unfit:
             raise _bad_input() from None
         body: dict[str, Any] = {
             "is_demo": self.environment == "sandbox",
             "contract": {"id": self.settings.contract_id},
             "device_source": {"id": self.settings.device_id},
-            **({"customer": {"contact": told}} if told else {}),
+            **({"customer": told} if told else {}),
             "intent": "sale",
             "merchantRef": _reference(reference),
             "idents": [{"type": kind, "value": value}],
             "basket": {"products": products},
             "basket_info": {"sum": self._amount(money).minor, "currency": CURRENCY},
         }
-        if self.settings.template and told.get("email"):
+        # It is about a load: of anything else the provider writes nothing.
+        loads = any(each.get("ean") == LOAD_EAN for each in products)
+        if self.settings.template and loads and is_reached(told):
             body["communications"] = {"action_type": "charge", "template_id": self.settings.template}
         return body
 

@@ -45,6 +45,7 @@ from portal.connectors.redaction import hide_members
 from portal.connectors.results import MOST_LINES, Align, ReceiptLine
 from portal.connectors.secuconnect import DONE, LOAD_EAN, UNDONE, Payment, Secuconnect, SecuconnectSettings
 from portal.connectors.secuconnect_answers import Wanted, balances_of, is_done, missing_sum, read_card, receipt_lines
+from portal.connectors.secuconnect_customers import contact
 from portal.connectors.tokens import OwnTokens
 from portal.money import Money, Points
 from tests.conftest import Sandbox
@@ -333,6 +334,97 @@ def test_the_customer_is_written_to_by_the_template(
 
     assert moved(sandbox) == [("top_up", 2000), ("notify", None)]
     assert "canary" not in repr(exchanges).lower()
+
+
+KNOWN = "PCU_H8ZQSFS9G2X07TF5JF89V55H645UA2"
+
+
+def sent(exchanges: list[Exchange]) -> Any:
+    """The body of the transaction that was created, as it may be kept."""
+    return json.loads(next(each for each in exchanges if each.url.endswith(TRANSACTIONS)).request_body)
+
+
+def test_a_customer_it_knows_is_named_by_its_number_alone(
+    connect_to: Callable[..., Secuconnect], sandbox: Sandbox, exchanges: list[Exchange]
+) -> None:
+    template = sandbox.credentials("secuconnect")["template_id"]
+    details = dataclasses.replace(CUSTOMER, number=KNOWN)
+
+    receipt = connect_to(template=template).top_up(top_up(customer=details))
+
+    assert sent(exchanges)["customer"] == {"id": "‹number›"}
+    assert moved(sandbox) == [("top_up", 2000), ("notify", None)]
+    assert KNOWN not in repr(exchanges) + repr(receipt) + receipt.raw
+
+
+def test_a_contact_is_told_as_the_document_prints_it() -> None:
+    printed = example("create_with_notification")["request"]["body"]["customer"]["contact"]
+    details = CustomerDetails(
+        salutation="Mr.",
+        title="Dr.",
+        first_name="Max",
+        last_name="Mustermann",
+        address1="Musterstr. 25 b",
+        postal="99999",
+        city="Musterstadt",
+        country="DE",
+        email="max123@example.org",
+    )
+
+    told = contact(details)
+
+    # Ours has the street's number in the street, as people write it.
+    where = {name: text for name, text in printed["address"].items() if name != "street_number"}
+    assert told == {**printed, "address": {**where, "street": "Musterstr. 25 b"}}
+
+
+@pytest.mark.parametrize("wrong", ["PCU_", "MRC_1", "PCU_a", "PCU_1/../x", "4711"])
+def test_a_number_that_is_no_customers_is_not_sent(shop: Secuconnect, sandbox: Sandbox, wrong: str) -> None:
+    no = failure_of(lambda: shop.top_up(top_up(customer=CustomerDetails(number=wrong))))
+
+    assert (type(no), no.reason, effects(sandbox)) == (Declined, Reason.BAD_INPUT, [])
+    assert not Secuconnect.knows_as(wrong)
+    assert Secuconnect.knows_as(KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("template", "customer", "written"),
+    [
+        (True, CUSTOMER, True),
+        (True, CustomerDetails(number=KNOWN), True),
+        (True, CustomerDetails(first_name="Canary-first"), False),
+        (True, None, False),
+        (False, CUSTOMER, False),
+    ],
+    ids=["address", "number", "no address", "nobody", "no template"],
+)
+def test_the_provider_writes_exactly_where_it_is_told_to(
+    connect_to: Callable[..., Secuconnect],
+    sandbox: Sandbox,
+    exchanges: list[Exchange],
+    template: bool,
+    customer: CustomerDetails | None,
+    written: bool,
+) -> None:
+    id = sandbox.credentials("secuconnect")["template_id"] if template else ""
+
+    connect_to(template=id).top_up(top_up(customer=customer))
+
+    told = {"action_type": "charge", "template_id": id} if written else None
+    assert sent(exchanges).get("communications") == told
+    assert (("notify", None) in moved(sandbox)) is written
+    assert Secuconnect.writes({"template": id}) is template
+
+
+def test_the_provider_writes_about_loads_alone(connect_to: Callable[..., Secuconnect], sandbox: Sandbox) -> None:
+    shop = connect_to(template=sandbox.credentials("secuconnect")["template_id"])
+    shop.activate(ActivateRequest(number="", reference=REFERENCE, customer=CUSTOMER))
+    shop.sale(sale(load=0, customer=CUSTOMER))
+    assert "notify" not in dict(moved(sandbox))
+
+    shop.sale(sale(customer=CUSTOMER))
+
+    assert moved(sandbox)[-1] == ("notify", None)
 
 
 @pytest.mark.parametrize(("environment", "demo"), [("sandbox", True), ("live", False)])
