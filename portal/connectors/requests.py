@@ -31,7 +31,8 @@ class CustomerDetails:
     """What a provider keeps, or is asked to keep, of the person who holds a card. All text, "" where unknown.
 
     `country` is ISO 3166-1 alpha-2, days are YYYY-MM-DD, `holder` is "primary", "alternate" or "giver" (who
-    bought the card for another), and the last four are "yes" or "no". `number` is the provider's own for the person.
+    bought the card for another), and the last four are "yes" or "no". `number` is the provider's own for the person,
+    `salutation` "mr" or "ms".
     """
 
     number: str = field(default="", repr=False)

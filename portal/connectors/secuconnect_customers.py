@@ -20,8 +20,8 @@ class Unfit(ValueError):
     """A detail that cannot be sent; nothing of it is in the message."""
 
 
+SALUTATIONS: Mapping[str, str] = {"mr": "Mr.", "ms": "Ms."}  # the document has the first alone
 _CONTACT: Mapping[str, str] = {
-    "salutation": "salutation",
     "title": "title",
     "first_name": "forename",
     "last_name": "surname",
@@ -57,6 +57,10 @@ def contact(details: CustomerDetails | None) -> dict[str, Any]:
     if details is None:
         return {}
     told: dict[str, Any] = _named(details, _CONTACT)
+    if details.salutation:
+        if details.salutation not in SALUTATIONS:
+            raise Unfit("salutation")
+        told["salutation"] = SALUTATIONS[details.salutation]
     if details.phone:
         told |= _named(details, {"phone": "mobile" if details.phone_is_mobile == "yes" else "phone"})
     if address := _named(details, _ADDRESS):
@@ -68,8 +72,10 @@ def private_texts(details: CustomerDetails | None) -> dict[str, str]:
     """{label: value} of what must not be kept of a call, wherever the provider repeats it; codes are left out."""
     if details is None:
         return {}
-    told = ("number", "first_name", "last_name", "email", "birthday", "phone")
-    told += ("address1", "address2", "postal", "city")
+    told = (
+        *("number", "first_name", "last_name", "email", "birthday"),
+        *("phone", "address1", "address2", "postal", "city"),
+    )
     return {name: value for name in told if (value := getattr(details, name))}
 
 

@@ -33,12 +33,13 @@ from portal.ledger import (
     card_words,
     limits,
     list_pages,
+    naming,
     operation_words,
     operations,
     pages,
 )
 from portal.ledger.models import OVER, Card, Inquiry, Operation, OperationState, State
-from portal.ledger.till_forms import MONEY, POINTS, WITH_ORIGINAL, ActionForm
+from portal.ledger.till_forms import MONEY, POINTS, WITH_CUSTOMER, WITH_ORIGINAL, ActionForm
 from portal.merchants import audit, connections, switches, tills
 from portal.merchants.access import StaffRequest, member
 from portal.merchants.models import Switch
@@ -93,6 +94,7 @@ class Question:
     sentence: SafeString
     short: str
     second: str
+    mail: str
     after: str
     old_reading: bool
     button: str
@@ -278,6 +280,11 @@ def _holder(request: StaffRequest, found: Card) -> dict[str, object]:
     return shown
 
 
+def _holder_name(request: StaffRequest, found: Card) -> str:
+    """Who holds the card, as the reading beside it says it; "" for who may not see it."""
+    return str(_holder(request, found).get("name", "")) if found.customer is not None else ""
+
+
 def _movements(request: StaffRequest, found: Card) -> list[Movement]:
     if not may(request.member.role, Permission.SEE_OPERATIONS):
         return []
@@ -441,6 +448,7 @@ def _form(request: StaffRequest, found: Card, current: Tab, originals: dict[str,
         card=found,
         originals=originals.get(current.verb, ()),
         extra=_entered(request, found),
+        holder=_holder_name(request, found),
         initial=initial,
     )
     if edit is not None:
@@ -455,7 +463,9 @@ def _edit(request: StaffRequest, found: Card) -> basket_forms.Edit:
 
 
 def _bound(request: StaffRequest, found: Card, verb: str, originals: dict[str, list[Operation]]) -> ActionForm:
-    return ActionForm(request.POST, verb=verb, card=found, originals=originals.get(verb, ()))
+    return ActionForm(
+        request.POST, verb=verb, card=found, originals=originals.get(verb, ()), holder=_holder_name(request, found)
+    )
 
 
 def _as_typed(form: ActionForm) -> ActionForm:
@@ -590,12 +600,18 @@ def _question(request: StaffRequest, form: ActionForm) -> Question | None:
         after=_after(form, amount, wish),
         old_reading=card_words.view(found, None, sees_customers=False).old,
         second=second,
+        mail=naming.mail(found, form.private, loads=_loads(wish)) if form.verb in WITH_CUSTOMER else "",
         button=gettext("Ask a second person")
         if second
         else operation_words.button(form.verb, amount=text, original=wish.original),
         exact=form.exact(),
         basket=basket_words.view(wish.basket) if wish.basket else None,
     )
+
+
+def _loads(wish: operations.Wish) -> bool:
+    """Whether it puts money on the card."""
+    return wish.verb == "top_up" or (wish.basket is not None and wish.basket.load is not None)
 
 
 def _second(request: StaffRequest, wish: operations.Wish) -> str:

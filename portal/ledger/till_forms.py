@@ -4,6 +4,7 @@ only one provider asks for. Knows no request and writes nothing."""
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields as dataclass_fields
+from functools import cached_property
 from typing import Any
 
 from django import forms
@@ -14,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from portal import formats, languages
 from portal.connectors import PROVIDERS
 from portal.connectors.base import Extra, Field, SettingsError
-from portal.ledger import basket_forms, baskets, operation_words
+from portal.ledger import basket_forms, baskets, naming, operation_words
 from portal.ledger.amounts import read_amount
 from portal.ledger.baskets import Basket, WrongBasket
 from portal.ledger.models import Card, Operation
@@ -52,6 +53,7 @@ class ActionForm(forms.Form):
         card: Card,
         originals: Sequence[Operation] = (),
         extra: Mapping[str, object] | None = None,
+        holder: str = "",
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -79,7 +81,7 @@ class ActionForm(forms.Form):
             self.fields["load"] = forms.CharField(label=_("Load onto the card"), required=False, max_length=40)
             self.show_lines(self.data if self.is_bound else self.initial)
         if verb in WITH_CUSTOMER:
-            self._add_customer()
+            self._add_customer(holder)
         for name, asked in self.declared.declared().items() if self.declared else ():
             self.fields[f"extra_{name}"] = _field(asked)
             self.initial.setdefault(f"extra_{name}", self._usual(name, asked, extra or {}))
@@ -97,13 +99,22 @@ class ActionForm(forms.Form):
         self.fields[edit.focus].widget.attrs["autofocus"] = True
         self.focus = edit.focus
 
-    def _add_customer(self) -> None:
+    def _add_customer(self, holder: str) -> None:
+        if holder:
+            self.fields["for_holder"] = forms.BooleanField(
+                label=gettext("For %(name)s, who holds the card") % {"name": holder},
+                required=False,
+                widget=forms.CheckboxInput(attrs={"value": self._holder_key()}),
+            )
         self.fields["first_name"] = forms.CharField(label=_("First name"), required=False, max_length=100)
         self.fields["last_name"] = forms.CharField(label=_("Last name"), required=False, max_length=100)
         self.fields["email"] = forms.EmailField(label=_("E-mail"), required=False, max_length=100)
         self.fields["phone"] = forms.CharField(label=_("Phone"), required=False, max_length=40)
         for name in CUSTOMER:
             self.fields[name].widget.attrs["autocomplete"] = "off"  # the customer's, not the cashier's
+
+    def _holder_key(self) -> str:
+        return str(self.card.customer.key) if self.card.customer is not None else ""
 
     def _usual(self, name: str, asked: Field, known: Mapping[str, object]) -> object:
         """What is filled in already: how the scan arrived where it says so, else the connector's own default."""
@@ -151,8 +162,8 @@ class ActionForm(forms.Form):
 
     @property
     def customer_fields(self) -> list[forms.BoundField]:
-        """Name, e-mail and telephone, to be drawn."""
-        return [self[name] for name in CUSTOMER if name in self.fields]
+        """Who holds the card, or name, e-mail and telephone of somebody else, to be drawn."""
+        return [self[name] for name in ("for_holder", *CUSTOMER) if name in self.fields]
 
     @property
     def has_customer(self) -> bool:
@@ -163,6 +174,8 @@ class ActionForm(forms.Form):
         """Names and values that mean what was understood, for the form that confirms."""
         typed = {"amount", "minor", "scan", "load", *self._line_fields()}
         values = {name: self.cleaned_data.get(name) for name in self.fields if name not in typed}
+        if values.get("for_holder"):
+            values["for_holder"] = self._holder_key()
         if self.verb == "sale":
             values |= basket_forms.exact_values(self.cleaned_data["basket"])
         if self.verb in MONEY:
@@ -184,6 +197,10 @@ class ActionForm(forms.Form):
         for name in CUSTOMER:
             if not str(cleaned.get(name, "")).isprintable():
                 self.add_error(name, gettext("Leave out line breaks and invisible signs."))
+        if (meant := self.data.get("for_holder")) and ("for_holder" not in self.fields or meant != self._holder_key()):
+            self.add_error(None, gettext("Somebody else holds the card by now. Look again whom it is for."))
+        if cleaned.get("for_holder") and any(cleaned.get(name) for name in CUSTOMER):
+            self.add_error("for_holder", gettext("Name whoever holds the card, or somebody else, but not both."))
         self._read_extra()
         return cleaned
 
@@ -277,6 +294,13 @@ class ActionForm(forms.Form):
         """What is to be undone or tipped."""
         return self.originals.get(self.cleaned_data.get("of", ""))
 
+    @cached_property
+    def private(self) -> dict[str, str]:
+        """Whom it is for, as the provider is told: whoever holds the card, or who was typed."""
+        if self.cleaned_data.get("for_holder") and self.card.customer is not None:
+            return naming.details_of(self.card.customer, self.card.connection)
+        return {name: self.cleaned_data[name] for name in CUSTOMER if self.cleaned_data.get(name)}
+
     def wish(self) -> Wish:
         """What is wanted, of a valid form."""
         original = self.original
@@ -292,7 +316,7 @@ class ActionForm(forms.Form):
             also_activate=bool(self.cleaned_data.get("also_activate")),
             basket=self.cleaned_data.get("basket"),
             extra=self.cleaned_data.get("extra"),
-            private={name: self.cleaned_data[name] for name in CUSTOMER if self.cleaned_data.get(name)} or None,
+            private=self.private or None,
         )
 
 

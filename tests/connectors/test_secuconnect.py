@@ -360,7 +360,7 @@ def test_a_customer_it_knows_is_named_by_its_number_alone(
 def test_a_contact_is_told_as_the_document_prints_it() -> None:
     printed = example("create_with_notification")["request"]["body"]["customer"]["contact"]
     details = CustomerDetails(
-        salutation="Mr.",
+        salutation="mr",
         title="Dr.",
         first_name="Max",
         last_name="Mustermann",
