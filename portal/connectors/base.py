@@ -126,6 +126,8 @@ class Connector:
     speaks: ClassVar[str] = ""
     # Whether what clean_number returns is always the whole number, so that a card can be remembered by it.
     whole_numbers: ClassVar[bool] = False
+    # Whether `activate` makes a card, asked with no number, where others make one usable that is there.
+    makes_cards: ClassVar[bool] = False
     extras: ClassVar[Mapping[str, type[Extra]]] = MappingProxyType({})
     # GTINs that stand for no goods at this provider but for an order to it, such as a load: no line of a basket may
     # have one.

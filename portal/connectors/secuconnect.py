@@ -255,6 +255,7 @@ class Secuconnect(Connector):
     settings: SecuconnectSettings
     settles = Settles.BY_REFERENCE
     whole_numbers = True
+    makes_cards = True
     extras = MappingProxyType({"sale": Payment})
     reserved_eans = frozenset({LOAD_EAN, OTHER_LOAD_EAN})
     CONNECT_SECONDS = 5.0

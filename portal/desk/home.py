@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from portal.desk import connection_tiles, demo, first_steps, needs, today, yesterday
-from portal.ledger import shift_pages, shifts, words
+from portal.ledger import new_card, shift_pages, shifts, words
 from portal.ledger.models import Inquiry
 from portal.merchants.access import StaffRequest, member
 from portal.merchants.models import Connection
@@ -49,6 +49,7 @@ def page(request: StaffRequest, status: int = 200, **more: object) -> HttpRespon
         "look_ups": _recent(request),
         "under_way": _under_way(request),
         "time_zone": request.merchant.time_zone,
+        "new_card_url": _new_card_url(request),
     }
     if at_the_back:  # those who sit: whoever stands at a till wants the next card, not yesterday
         mine, day = request.connections, yesterday.date()
@@ -60,6 +61,13 @@ def page(request: StaffRequest, status: int = 200, **more: object) -> HttpRespon
             "demo_command": demo.removal(request.merchant, request.member.role),
         }
     return render(request, "desk/home.html", shown | more, status=status)
+
+
+def _new_card_url(request: StaffRequest) -> str:
+    """Where a card is made, for whoever may and where a provider does."""
+    if not may(request.member.role, Permission.ACTIVATE_CARDS) or not new_card.makers(request):
+        return ""
+    return reverse("new_card", args=[request.merchant.slug])
 
 
 def _recent(request: StaffRequest) -> list[Line]:

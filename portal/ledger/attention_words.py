@@ -25,6 +25,7 @@ from portal.money import Money
 
 # One line per thing that can be asked; a void is two of them, by what it undoes.
 NAMES: dict[str, Promise] = {
+    "make": _("New card"),
     "activate": _("Activation"),
     "top_up": _("Top-up"),
     "sale": _("Sale"),
@@ -38,6 +39,7 @@ NAMES: dict[str, Promise] = {
 }
 
 TITLES: dict[str, Promise] = {
+    "make": _("New card"),
     "activate": _("Activation of •••• %(card)s"),
     "top_up": _("Top-up of %(amount)s"),
     "sale": _("Sale of %(amount)s"),
@@ -51,6 +53,7 @@ TITLES: dict[str, Promise] = {
 }
 
 MAYBE: dict[str, Promise] = {
+    "make": _("The card may or may not have been made."),
     "activate": _("The card may or may not be active now."),
     "top_up": _("The money may or may not have been added."),
     "sale": _("The sale may or may not have been booked on the card."),
@@ -64,6 +67,8 @@ MAYBE: dict[str, Promise] = {
 }
 
 FACTS: dict[tuple[str, str], Promise] = {
+    ("make", HAPPENED): _("A new card was made."),
+    ("make", DID_NOT): _("No new card was made."),
     ("activate", HAPPENED): _("•••• %(card)s was activated."),
     ("activate", DID_NOT): _("•••• %(card)s was not activated."),
     ("top_up", HAPPENED): _("%(amount)s was added to •••• %(card)s."),
@@ -88,6 +93,8 @@ FACTS: dict[tuple[str, str], Promise] = {
 
 # The second beat. Whole sentences: in other languages the verb stands elsewhere.
 RECORDS: dict[tuple[str, str], Promise] = {
+    ("make", HAPPENED): _("Record that a new card was made."),
+    ("make", DID_NOT): _("Record that no new card was made."),
     ("activate", HAPPENED): _("Record that •••• %(card)s was activated."),
     ("activate", DID_NOT): _("Record that •••• %(card)s was not activated."),
     ("top_up", HAPPENED): _("Record that %(amount)s was added to •••• %(card)s."),
@@ -417,6 +424,8 @@ def amount(row: Operation) -> str:
 
 
 def _kind(row: Operation) -> str:
+    if row.verb == "activate" and row.in_flight_key is None:
+        return "make"
     return f"void_{row.original.verb}" if row.verb == "void" and row.original is not None else row.verb
 
 

@@ -80,6 +80,20 @@ def levels(card: Card) -> tuple[str, str]:
     return balance, formats.points(card.points) if card.points is not None else ""
 
 
+def levels_in_parts(card: Card) -> tuple[str, str]:
+    """The same, the money with what it consists of: €30.10 (Paid in €22.00, Bonus €8.10)."""
+    balance, points = levels(card)
+    told = ", ".join(f"{label} {amount}" for label, amount in parts(card))
+    return f"{balance} ({told})" if balance and told else balance, points
+
+
+def parts(card: Card) -> list[tuple[str, str]]:
+    """What its money consists of as last read: label and amount."""
+    known = [(gettext("Paid in"), card.cash_minor), (gettext("Bonus"), card.bonus_minor)]
+    currency = card.balance_currency
+    return [(label, formats.money(Money(minor, currency))) for label, minor in known if minor is not None]
+
+
 def _state(card: Card, inquiry: Inquiry | None, *, pending: bool) -> str:
     if inquiry is not None and inquiry.state in (State.WANTS_PIN, State.WANTS_NUMBER):
         return "wants_pin"
@@ -115,9 +129,9 @@ def _status(card: Card) -> tuple[str, str]:
 
 
 def _facts(card: Card, inquiry: Inquiry | None, sees_customers: bool) -> list[tuple[str, str]]:
+    facts = parts(card)
     if inquiry is None:
-        return []
-    facts = []
+        return facts
     labels = {"name": gettext("Holder"), "email": gettext("E-mail"), "phone": gettext("Phone")}
     if sees_customers:
         facts += [(labels[what], text) for what, text in inquiry.holder.items() if what in labels]

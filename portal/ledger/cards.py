@@ -79,9 +79,12 @@ def remember(card_id: int | None, reading: Reading, merchant: Merchant) -> None:
         return
     found = reading.status in FOUND
     money = money_of(reading) if found else None
+    cash, bonus = parts_of(reading) if found else (None, None)
     Card.objects.filter(pk=card_id).update(
         balance_minor=money.minor if money else None,
         balance_currency=money.currency if money else "",
+        cash_minor=cash,
+        bonus_minor=bonus,
         points=points_of(reading) if found else None,
         card_status=reading.status,
         expires_on=last_day(reading, merchant),

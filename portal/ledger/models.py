@@ -69,6 +69,8 @@ class Card(models.Model):
     first_seen_at = models.DateTimeField(db_default=Now())
     balance_minor = models.BigIntegerField(null=True, help_text="Minor units.")
     balance_currency = models.CharField(max_length=3, blank=True)
+    cash_minor = models.BigIntegerField(null=True, help_text="What of it was paid in, where the provider tells.")
+    bonus_minor = models.BigIntegerField(null=True, help_text="What of it was given.")
     points = models.BigIntegerField(null=True)
     card_status = models.CharField(max_length=30, blank=True, help_text="connectors.base.CardStatus.")
     expires_on = models.DateField(null=True, help_text="Last valid day.")

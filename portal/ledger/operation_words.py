@@ -15,8 +15,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from portal import formats
-from portal.connectors import PROVIDERS
+from portal import formats, languages
+from portal.connectors import PROVIDERS, doctor
 from portal.connectors.base import Reason
 from portal.ledger import basket_words, words
 from portal.ledger.baskets import Basket
@@ -48,6 +48,16 @@ def card_name(last_four: str) -> str:
     return f"•••• {last_four}"
 
 
+def card_of(operation: Operation) -> str:
+    """The operation's card: one that is not made yet has no number."""
+    return card_name(operation.card.last_four) if operation.card else gettext("a new card")
+
+
+def _kind(operation: Operation) -> str:
+    """Its verb; where a card was to be made, "make"."""
+    return "make" if operation.verb == "activate" and operation.in_flight_key is None else operation.verb
+
+
 def name_of(person: Person | None) -> str:
     """The person's name; what nobody asked for was asked by the machine."""
     return person.name if person else gettext("Tillside")
@@ -72,6 +82,7 @@ def outcome(operation: Operation) -> tuple[str, str]:
 
 # ---- What an operation is, as a thing: "Payment of $12.50" and, inside a sentence, "a payment of $12.50" ----------
 _THING: dict[str, Promise] = {
+    "make": _("New card"),
     "activate": _("Activation"),
     "top_up": _("Top-up of %(amount)s"),
     "sale": _("Sale of %(amount)s"),
@@ -82,6 +93,7 @@ _THING: dict[str, Promise] = {
     "redeem_points": _("Redemption of %(amount)s"),
 }
 _A_THING: dict[str, Promise] = {
+    "make": _("a new card"),
     "activate": _("an activation"),
     "top_up": _("a top-up of %(amount)s"),
     "sale": _("a sale of %(amount)s"),
@@ -95,15 +107,16 @@ _A_THING: dict[str, Promise] = {
 
 def thing(operation: Operation) -> str:
     """Payment of $12.50."""
-    return str(_THING[operation.verb]) % {"amount": amount(operation)}
+    return str(_THING[_kind(operation)]) % {"amount": amount(operation)}
 
 
 def a_thing(operation: Operation) -> str:
     """A payment of $12.50, inside a sentence."""
-    return str(_A_THING[operation.verb]) % {"amount": amount(operation)}
+    return str(_A_THING[_kind(operation)]) % {"amount": amount(operation)}
 
 
 TITLES: dict[str, Promise] = {
+    "make": _("New card"),
     "activate": _("Activation"),
     "top_up": _("Top-up"),
     "sale": _("Sale"),
@@ -117,11 +130,12 @@ TITLES: dict[str, Promise] = {
 
 def title(operation: Operation) -> str:
     """Payment."""
-    return str(TITLES[operation.verb])
+    return str(TITLES[_kind(operation)])
 
 
 # ---- A line in the card's list ------------------------------------------------------------------------------------
 _YOU: dict[str, Promise] = {
+    "make": _("You made the card"),
     "activate": _("You activated the card"),
     "top_up": _("You added %(amount)s"),
     "sale": _("You sold for %(amount)s"),
@@ -132,6 +146,7 @@ _YOU: dict[str, Promise] = {
     "redeem_points": _("You redeemed %(amount)s"),
 }
 _SOMEBODY: dict[str, Promise] = {
+    "make": _("%(name)s made the card"),
     "activate": _("%(name)s activated the card"),
     "top_up": _("%(name)s added %(amount)s"),
     "sale": _("%(name)s sold for %(amount)s"),
@@ -159,7 +174,7 @@ def line(operation: Operation, reader: Person) -> str:
         "amount": amount(operation),
         "original": a_thing(operation.original) if operation.original else "",
     }
-    return str((_YOU if mine else _SOMEBODY)[operation.verb]) % values
+    return str((_YOU if mine else _SOMEBODY)[_kind(operation)]) % values
 
 
 def movement(operation: Operation) -> str:
@@ -177,6 +192,7 @@ def movement(operation: Operation) -> str:
 
 # ---- The sentence to confirm, and its button ----------------------------------------------------------------------
 _CONFIRM: dict[str, Promise] = {
+    "make": _("Make a new card at {connection}, with nothing on it."),
     "activate": _("Activate card {card} at {connection}."),
     "top_up": _("Add {amount} to card {card} at {connection}."),
     "sale": _("Sell {goods} for {price} with card {card} at {connection}."),
@@ -194,6 +210,7 @@ _CONFIRM_VOID: dict[str, Promise] = {
     ),
 }
 _BUTTON: dict[str, Promise] = {
+    "make": _("Make the card"),
     "activate": _("Activate the card"),
     "top_up": _("Add %(amount)s"),
     "sale": _("Sell for %(amount)s"),
@@ -326,6 +343,7 @@ def lock(operation: Operation) -> str:
 
 # ---- The operation's own page -------------------------------------------------------------------------------------
 _TOLD: dict[str, Promise] = {
+    "make": _("Made %(card)s."),
     "activate": _("Activated %(card)s."),
     "top_up": _("Added %(amount)s to %(card)s."),
     "sale": _("Sold for %(amount)s with %(card)s."),
@@ -336,6 +354,7 @@ _TOLD: dict[str, Promise] = {
     "redeem_points": _("Redeemed %(amount)s from %(card)s."),
 }
 _PLANNED: dict[str, Promise] = {
+    "make": _("Make a new card."),
     "activate": _("Activate %(card)s."),
     "top_up": _("Add %(amount)s to %(card)s."),
     "sale": _("Sell for %(amount)s with %(card)s."),
@@ -432,14 +451,14 @@ def view(operation: Operation, *, after: str, after_pending: bool, behind: Opera
             return View(
                 shape=shape,
                 word=word,
-                sentence=str(_PLANNED[operation.verb]) % values,
+                sentence=str(_PLANNED[_kind(operation)]) % values,
                 advice=advice,
                 spoken=advice if stage in ("long", "very_long", "stalled", "held", "again") else "",
                 pending=True,
                 stage=stage,
             )
         case OperationState.DONE:
-            told = str(_TOLD[operation.verb]) % values
+            told = str(_TOLD[_kind(operation)]) % values
             if operation.verb == "activate" or not operation.also_activate:
                 sentence = told
             else:
@@ -466,7 +485,7 @@ def view(operation: Operation, *, after: str, after_pending: bool, behind: Opera
     return View(
         shape=shape,
         word=word,
-        sentence=f"{title} {thing(operation)}, {card_name(values['last_four'])}.",
+        sentence=f"{title} {thing(operation)}, {values['card']}.",
         advice=advice,
         provider_text=operation.provider_text,
         trace=operation.trace,
@@ -477,7 +496,7 @@ def view(operation: Operation, *, after: str, after_pending: bool, behind: Opera
 
 def planned(operation: Operation) -> str:
     """Take $12.50 from •••• 8500."""
-    return str(_PLANNED[operation.verb]) % _values(operation)
+    return str(_PLANNED[_kind(operation)]) % _values(operation)
 
 
 def _ending(operation: Operation) -> tuple[str, str]:
@@ -489,7 +508,7 @@ def _values(operation: Operation) -> dict[str, str]:
     last_four = operation.card.last_four if operation.card else ""
     return {
         "amount": amount(operation),
-        "card": card_name(last_four),
+        "card": card_of(operation),
         "last_four": last_four,
         "original": a_thing(operation.original) if operation.original else "",
         "connection": operation.connection.name,
@@ -545,7 +564,7 @@ def _unsettled(operation: Operation, shape: str, word: str, values: dict[str, st
     return View(
         shape=shape,
         word=word,
-        sentence=f"{what} {thing(operation)}, {card_name(values['last_four'])}.",
+        sentence=f"{what} {thing(operation)}, {values['card']}.",
         advice=advice,
         provider_text=operation.provider_text,
         trace=operation.trace,
@@ -690,9 +709,21 @@ def _end_words(operation: Operation) -> str:
 
 
 # ---- Why an action is not offered ---------------------------------------------------------------------------------
-def missing_call(connection: Connection) -> str:
-    """The provider has no such call."""
-    return gettext("%(connection)s has no such call for its cards.") % {"connection": connection.name}
+def unable(connection: Connection) -> dict[str, str]:
+    """What cannot be done with a card that is there, by verb, and why."""
+    provider = PROVIDERS[connection.provider]
+    named = {"connection": connection.name}
+    why = {
+        verb: languages.said(sentence)
+        if verb in provider.supports()
+        else gettext("%(connection)s has no such call for its cards.") % named
+        for verb, sentence in doctor.capabilities(connection.provider, connection.options).cannot
+    }
+    if provider.makes_cards:
+        why["activate"] = (
+            gettext("Cards of %(connection)s need no activation. A new one is made from the desk.") % named
+        )
+    return why
 
 
 def nothing_to(verb: str) -> str:

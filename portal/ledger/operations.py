@@ -27,7 +27,7 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
 
-from portal.connectors import PROVIDERS
+from portal.connectors import PROVIDERS, doctor
 from portal.connectors.base import Declined, Failure, Misconfigured, Reading, Reason, Receipt, Unclear, Unreachable
 from portal.ledger import baskets, calls, cards, clock, limits, wake
 from portal.ledger.baskets import Basket, WrongBasket
@@ -97,10 +97,10 @@ class AboveLimit(Exception):
 @dataclass(frozen=True, kw_only=True)
 class Wish:
     """What somebody wants done. `amount` and `points` are never both given; `private` (customer details) is sealed.
-    `basket` is that of a sale, whose amount is its sum."""
+    `basket` is that of a sale, whose amount is its sum. Without a `card` a new one is to be made, at `connection`."""
 
     verb: str
-    card: Card
+    card: Card | None
     amount: Money | None = None
     points: Points | None = None
     original: Operation | None = None
@@ -108,6 +108,14 @@ class Wish:
     basket: Basket | None = None
     extra: Mapping[str, object] | None = None
     private: Mapping[str, object] | None = None
+    connection: Connection | None = None
+
+    @property
+    def at(self) -> Connection:
+        """Where it is asked."""
+        connection = self.card.connection if self.card is not None else self.connection
+        assert connection is not None, "a wish is about a card, or names the connection that makes one"
+        return connection
 
 
 # What an operation is asked with: an approval holds the same fields and hands them over.
@@ -126,7 +134,7 @@ def request(*, member: Member, key: uuid.UUID, wish: Wish, priority: int = 0, ti
     at a paused connection (a file is held instead), PermissionDenied if the member may no longer, AboveLimit where the
     member may not alone.
     """
-    connection = wish.card.connection
+    connection = wish.at
     fresh = _new(member, key, wish, priority)
     fresh.till = till
     if made := made_before(fresh):
@@ -254,7 +262,10 @@ def basket_of(row: Operation | Approval) -> Basket:
 
 
 def _check(wish: Wish, connection: Connection) -> None:
-    if wish.verb not in PROVIDERS[connection.provider].supports():
+    provider = PROVIDERS[connection.provider]
+    if wish.verb not in doctor.capabilities(connection.provider, connection.options).can:
+        raise CannotAsk("not_offered")
+    if (wish.card is None) != (wish.verb == "activate" and provider.makes_cards):
         raise CannotAsk("not_offered")
     amount = wish.amount.minor if wish.amount else wish.points.count if wish.points else None
     wants_points = wish.verb in ("issue_points", "redeem_points")
@@ -293,7 +304,12 @@ def _check_original(wish: Wish) -> None:
         if original is not None:
             raise CannotAsk("no_original_wanted")
         return
-    if original is None or original.card_id != wish.card.pk or original.verb not in ORIGINALS[wish.verb]:
+    if (
+        original is None
+        or wish.card is None
+        or original.card_id != wish.card.pk
+        or original.verb not in ORIGINALS[wish.verb]
+    ):
         raise CannotAsk("original_wanted")
     if original.state != OperationState.DONE or not original.provider_reference:
         raise CannotAsk("original_not_done")
@@ -313,7 +329,7 @@ def _new(member: Member, key: uuid.UUID, wish: Wish, priority: int) -> Operation
     amount, points = wish.amount, wish.points
     operation = Operation(
         merchant_id=member.merchant_id,
-        connection=wish.card.connection,
+        connection=wish.at,
         card=wish.card,
         original=wish.original,
         key=key,
@@ -325,15 +341,17 @@ def _new(member: Member, key: uuid.UUID, wish: Wish, priority: int) -> Operation
         basket=wish.basket.kept() if wish.basket else None,
         load_minor=wish.basket.load.minor if wish.basket and wish.basket.load else None,
         extra=dict(wish.extra or {}),
-        in_flight_key=wish.card.key.bytes,
+        in_flight_key=wish.card.key.bytes if wish.card is not None else None,
         priority=priority,
         asked_by_id=member.person_id,
         asked_at=clock.now(),
     )
     private = json.dumps(dict(wish.private), sort_keys=True) if wish.private else ""
     operation.sealed_input = vault.seal(calls.place(operation, "input"), private.encode()) if private else None
-    asked = [wish.verb, wish.card.pk, operation.amount_minor, operation.currency, operation.points]
+    about = wish.card.pk if wish.card is not None else None
+    asked: list[object] = [wish.verb, about, operation.amount_minor, operation.currency, operation.points]
     asked += [operation.original_id, operation.also_activate, sorted(operation.extra.items()), private]
+    asked += [] if wish.card is not None else [wish.at.pk]
     asked += [operation.basket, operation.load_minor] if wish.basket else []
     operation.asked_as = json.dumps(asked)
     operation.fingerprint = _fingerprint(operation)
@@ -454,7 +472,8 @@ def _run(operation: Operation) -> None:
     calls.give_back_database()
     caller = Caller(operation)
     try:
-        before = caller.read("before") if operation.connection.reads_balance_first else None
+        reads = operation.connection.reads_balance_first and operation.card is not None
+        before = caller.read("before") if reads else None
         levels = calls.levels_of(before) if before else None
         if not _may_send(operation, levels):
             return
@@ -527,14 +546,17 @@ def _told(failure: Failure) -> dict[str, object]:
 
 def _store_receipt(caller: Caller, receipt: Receipt) -> None:
     done = {**_end(OperationState.DONE), "reason": "", "provider_text": "", "settled_by": "answer"}
-    if not _leave(caller, **done, **_proof(receipt)):
+    if not _leave(caller, **done, **_proof(caller.operation, receipt)):
         # The row is CHECKING by now. The answer stands in its evidence; a person can read it there.
         log.error("an answer came after its lease", extra={"operation": caller.operation.reference})
 
 
-def _proof(receipt: Receipt) -> dict[str, object]:
-    """What is kept of the provider's word that it is done."""
+def _proof(operation: Operation, receipt: Receipt) -> dict[str, object]:
+    """What is kept of the provider's word that it is done, and the card that was made, where one was."""
+    if receipt.number and operation.card is None:
+        operation.card = cards.card_of(operation.connection, receipt.number)
     return {
+        "card": operation.card,
         "provider_reference": receipt.provider_reference[:100],
         "receipt_lines": [line.as_plain() for line in receipt.lines],
     }
@@ -542,6 +564,8 @@ def _proof(receipt: Receipt) -> dict[str, object]:
 
 def _refresh_card(caller: Caller) -> None:
     """Best effort: the operation is Done whatever the card says now, and the page shows how old its reading is."""
+    if caller.operation.card is None:
+        return
     calls.give_back_database()
     try:
         reading = caller.read("after")
@@ -653,7 +677,7 @@ def _settle_by_record(caller: Caller) -> None:
         if isinstance(failure, Misconfigured):
             pauses.because_refused(operation.connection, failure.reason)
         return
-    _close(caller, None, **_end(OperationState.DONE), settled_by="record", **_proof(receipt))
+    _close(caller, None, **_end(OperationState.DONE), settled_by="record", **_proof(operation, receipt))
     _refresh_card(caller)
 
 

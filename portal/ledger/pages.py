@@ -15,7 +15,6 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from portal import formats
-from portal.connectors import PROVIDERS
 from portal.ledger import basket_words, card_words, list_pages, operation_words, operations, receipts
 from portal.ledger.models import IN_FLIGHT, Card, Exchange, Operation, OperationState
 from portal.merchants import audit, connections
@@ -127,7 +126,7 @@ def _page(request: StaffRequest, found: Operation) -> dict[str, object]:
     page: dict[str, object] = {
         "operation": found,
         "title": operation_words.thing(found),
-        "card_name": operation_words.card_name(found.card.last_four if found.card else ""),
+        "card_name": operation_words.card_of(found),
         "view": _view(request, found, exchanges),
         "story": operation_words.story(found, exchanges),
         "exchanges": _told(found, exchanges),
@@ -195,11 +194,13 @@ def _after(request: StaffRequest, found: Operation, exchanges: list[Exchange]) -
     ).exclude(pk=found.pk)
     if changed.exists():
         return "", "", False
-    return *card_words.levels(card), False
+    return *card_words.levels_in_parts(card), False
 
 
 def _behind(request: StaffRequest, found: Operation) -> Operation | None:
-    """What has to end on the same card before this one begins."""
+    """What has to end on the same card before this one begins; a card that is to be made has no other."""
+    if found.in_flight_key is None:
+        return None
     earlier = Q(state__in=IN_FLIGHT) | Q(state=OperationState.WAITING, pk__lt=found.pk)
     return (
         Operation.objects.filter(
@@ -237,11 +238,11 @@ def _follow_ups(request: StaffRequest, found: Operation) -> list[tuple[str, str]
     )
     offered = {"void": not verbs, "tip": found.verb == "pay" and "void" not in verbs}
     labels = {"void": gettext("Void it"), "tip": gettext("Add a tip")}
-    supported = PROVIDERS[found.connection.provider].supports()
+    unable = operation_words.unable(found.connection)
     return [
         (labels[verb], f"{card}?do={verb}&of={found.key}")
         for verb, possible in offered.items()
-        if possible and verb in supported and may(role, operations.PERMISSIONS[verb])
+        if possible and verb not in unable and may(role, operations.PERMISSIONS[verb])
     ]
 
 

@@ -63,7 +63,7 @@ def paper(operation: Operation, *, merchant: Merchant, store: str, after: str) -
     done = operation.state == OperationState.DONE
     pair = ReceiptLine.pair
     lines = [
-        pair(gettext("Card"), operation_words.card_name(operation.card.last_four if operation.card else "")),
+        pair(gettext("Card"), operation_words.card_of(operation)),
         pair(gettext("Card company"), operation.connection.name),
     ]
     if done and operation.also_activate:

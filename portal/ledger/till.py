@@ -246,7 +246,16 @@ def _reading(request: StaffRequest, found: Card) -> dict[str, object]:
     newest = Inquiry.objects.filter(merchant=request.merchant, card=found).order_by("-id").first()
     if newest is not None and newest.ended_at and (found.read_at is None or found.read_at < newest.ended_at):
         found.refresh_from_db(
-            fields=["balance_minor", "balance_currency", "points", "card_status", "expires_on", "read_at"]
+            fields=[
+                "balance_minor",
+                "balance_currency",
+                "cash_minor",
+                "bonus_minor",
+                "points",
+                "card_status",
+                "expires_on",
+                "read_at",
+            ]
         )
     not_now = connections.not_now(found.connection, switches.LOOK_UP)
     return {
@@ -383,8 +392,8 @@ def _why_not(
     *,
     is_locked: bool,
 ) -> str:
-    if verb not in PROVIDERS[found.connection.provider].supports():
-        return operation_words.missing_call(found.connection)
+    if why := operation_words.unable(found.connection).get(verb):
+        return why
     if not may(request.member.role, operations.PERMISSIONS[verb]):
         return who_can(operations.PERMISSIONS[verb])
     if not_now := connections.not_now(found.connection, verb, thrown):

@@ -72,7 +72,8 @@ class ActionForm(forms.Form):
             self.fields["minor"] = forms.IntegerField(required=False, min_value=1, widget=forms.HiddenInput)
         if verb in POINTS:
             self.fields["points"] = forms.CharField(label=_("Points"), max_length=40, required=False)
-        if verb == "top_up":
+        self.offers_activation = verb == "top_up" and not PROVIDERS[card.connection.provider].makes_cards
+        if self.offers_activation:
             self.fields["also_activate"] = forms.BooleanField(label=_("Also activate the card"), required=False)
         if verb == "sale":
             self.reserved = PROVIDERS[card.connection.provider].reserved_eans

@@ -1,0 +1,183 @@
+"""Cards that are made on the fly, and money that was paid in or given, at the real secuconnect sandbox."""
+
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.db import DatabaseError, transaction
+from django.db.models.functions import Now
+from django.urls import reverse
+
+from portal.ledger import cards, operations
+from portal.ledger.models import Card, Operation, OperationState
+from portal.merchants.models import Connection
+from tests.ledger.conftest import CARD, Till
+from tests.ledger.test_operations import write
+
+S = OperationState
+KNOWN, LOADED = "9276004424644001", "9276004424644352"
+HERE = "/m/baeckerei-jung/cards/new/"
+
+
+def makes(till: Till, *, key: uuid.UUID | None = None, **more) -> Operation:
+    wish = operations.Wish(verb="activate", card=None, connection=till.connection, **more)
+    operation = operations.request(member=till.member, key=key or uuid.uuid4(), wish=wish)
+    while operations.work():
+        pass
+    operation.refresh_from_db()
+    return operation
+
+
+# ---- In the ledger ------------------------------------------------------------------------------------------------
+def test_a_card_is_made_and_remembered_by_its_number(loads: Till):
+    operation = makes(loads)
+
+    assert (operation.state, operation.settled_by) == (S.DONE, "answer")
+    assert [effect["verb"] for effect in loads.effects()] == ["activate"]
+    card = Card.objects.get()
+    assert operation.card == card
+    assert (card.last_four, card.balance_minor) == (cards.number_of(card)[-4:], 0)
+    assert loads.gets("top_up", 2000, number=cards.number_of(card)).state == S.DONE
+
+
+def test_asked_twice_under_one_key_one_card_is_made(loads: Till):
+    key = uuid.uuid4()
+
+    assert makes(loads, key=key).pk == makes(loads, key=key).pk
+    assert len(loads.effects()) == 1
+    with pytest.raises(operations.OtherContent):
+        makes(loads, key=key, private={"first_name": "Max"})
+
+
+def test_two_new_cards_do_not_wait_for_each_other(loads: Till):
+    first, second = makes(loads), makes(loads)
+
+    assert first.card_id != second.card_id
+    assert {first.state, second.state} == {S.DONE}
+
+
+@pytest.mark.parametrize("kind", ["cut", "timeout_after", "garbage"])
+def test_a_card_whose_making_was_not_told_is_found_with_its_number(loads: Till, kind):
+    loads.arm(kind, "/", seconds=3)
+    operation = makes(loads)
+    assert (operation.state, operation.card) == (S.CHECKING, None)
+
+    write(operation, next_attempt_at=Now() - timedelta(seconds=1))
+    operations.settle_due()
+
+    operation.refresh_from_db()
+    assert (operation.state, operation.settled_by, len(loads.effects())) == (S.DONE, "record", 1)
+    assert operation.card is not None
+
+
+def test_a_card_that_is_there_needs_no_activation_and_none_is_made_without_a_group(loads: Till, till: Till):
+    with pytest.raises(operations.CannotAsk):
+        loads.asks("activate", number=KNOWN)
+    with pytest.raises(operations.CannotAsk):  # elsewhere a card has to be there
+        makes(till)
+    Connection.objects.filter(pk=loads.connection.pk).update(options=loads.connection.options | {"card_group": ""})
+    loads.connection.refresh_from_db()
+    with pytest.raises(operations.CannotAsk):
+        makes(loads)
+
+    assert not Operation.objects.exists()
+
+
+def test_an_operation_gets_its_card_once_and_only_by_its_end(loads: Till):
+    other = loads.card(KNOWN)
+    wish = operations.Wish(verb="activate", card=None, connection=loads.connection)
+    waiting = operations.request(member=loads.member, key=uuid.uuid4(), wish=wish)
+    with pytest.raises(DatabaseError), transaction.atomic():
+        write(waiting, card=other)
+    done = makes(loads)
+    with pytest.raises(DatabaseError), transaction.atomic():
+        write(done, card=other)
+
+
+# ---- Paid in and given --------------------------------------------------------------------------------------------
+def test_what_was_paid_in_and_what_was_given_are_told_apart(loads: Till, signed_in):
+    operation = loads.gets("top_up", 2000, number=LOADED)  # 10 % bonus, on a load, too
+    browser = signed_in(loads.member.person)
+
+    page = browser.get(reverse("card", args=["baeckerei-jung", loads.card(LOADED).key])).text
+    for text in ("€24.20", "<dt>Paid in</dt><dd>€22.00</dd>", "<dt>Bonus</dt><dd>€2.20</dd>", "0 points"):
+        assert text in page
+    told = "€24.20 (Paid in €22.00, Bonus €2.20)"
+    for place in ("operation", "receipt"):
+        assert told in browser.get(reverse(place, args=["baeckerei-jung", operation.key])).text
+
+
+def test_where_the_provider_does_not_tell_them_apart_nothing_is_said(till: Till, signed_in):
+    till.gets("top_up", 2000)
+    page = signed_in(till.member.person).get(reverse("card", args=["baeckerei-jung", till.card(CARD).key])).text
+
+    assert "Paid in" not in page
+    assert "Bonus" not in page
+
+
+# ---- Its page -----------------------------------------------------------------------------------------------------
+def test_a_card_is_asked_for_in_two_beats(loads: Till, signed_in):
+    browser = signed_in(loads.member.person)
+    assert HERE in browser.get("/m/baeckerei-jung/").text
+    key = str(uuid.uuid4())
+    asked = browser.post(HERE, {"key": key, "do": "activate", "first_name": "Max"})
+    assert "Make a new card at" in asked.text
+    assert 'name="first_name" value="Max"' in asked.text
+    assert not Operation.objects.exists()
+
+    answer = browser.post(f"{HERE}make/", {"key": key, "do": "activate", "first_name": "Max"})
+
+    operation = Operation.objects.get()
+    assert (answer.status_code, answer.url) == (303, reverse("operation", args=["baeckerei-jung", operation.key]))
+    assert "Make a new card." in browser.get(answer.url).text
+    while operations.work():
+        pass
+    told = browser.get(answer.url).text
+    assert f"Made •••• {Card.objects.get().last_four}." in told
+
+
+def test_pressed_twice_one_card_is_made(loads: Till, signed_in):
+    browser, key = signed_in(loads.member.person), str(uuid.uuid4())
+
+    first, second = (browser.post(f"{HERE}make/", {"key": key, "do": "activate"}) for _ in range(2))
+
+    assert first.url == second.url
+    assert Operation.objects.count() == 1
+
+
+def test_what_is_wrong_is_said_beside_it_and_nothing_typed_is_lost(loads: Till, signed_in):
+    answer = signed_in(loads.member.person).post(HERE, {"key": str(uuid.uuid4()), "email": "nobody", "last_name": "Q"})
+
+    assert answer.status_code == 422
+    assert 'value="nobody"' in answer.text
+    assert 'value="Q"' in answer.text
+
+
+def test_where_nobody_makes_cards_the_page_says_so_and_the_desk_offers_none(till: Till, signed_in):
+    browser = signed_in(till.member.person)
+
+    assert HERE not in browser.get("/m/baeckerei-jung/").text
+    assert "None of your connections makes cards." in browser.get(HERE).text
+    assert browser.get(f"{HERE}?connection={till.connection.key}").status_code == 404
+
+
+def test_a_paused_connection_says_why_nobody_is_asked(loads: Till, signed_in):
+    Connection.objects.filter(pk=loads.connection.pk).update(paused_at=Now(), pause_reason="key_refused")
+    browser = signed_in(loads.member.person)
+
+    assert "does not accept its key" in browser.get(HERE).text
+    answer = browser.post(f"{HERE}make/", {"key": str(uuid.uuid4()), "do": "activate"})
+    assert answer.status_code == 422
+    assert not Operation.objects.exists()
+
+
+def test_the_card_page_says_that_no_activation_is_needed(loads: Till, signed_in):
+    page = signed_in(loads.member.person).get(
+        reverse("card", args=["baeckerei-jung", loads.card(KNOWN).key]), {"do": "activate"}
+    )
+
+    assert "need no activation" in page.text
+    top_up = signed_in(loads.member.person).get(
+        reverse("card", args=["baeckerei-jung", loads.card(KNOWN).key]), {"do": "top_up"}
+    )
+    assert "Also activate the card" not in top_up.text
