@@ -370,6 +370,7 @@ ELSEWHERE: dict[str, str] = {
     # the administration
     "on_call": ADMINISTRATORS,
     "on_call_find": ADMINISTRATORS,
+    "incident": ADMINISTRATORS,
     "on_call_operation": ADMINISTRATORS,
     "admin:index": ADMINISTRATORS,
     "admin:login": ADMINISTRATORS,

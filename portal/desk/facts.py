@@ -220,11 +220,11 @@ def _unclear() -> list[Unclear]:
 
 
 # A lost answer is one that was settled afterwards, or still is not.
-_LOST = "(o.state IN ('checking', 'needs_person') OR o.settled_by IN ('balance', 'record', 'person'))"
+LOST = "(o.state IN ('checking', 'needs_person') OR o.settled_by IN ('balance', 'record', 'person'))"
 _SHARES = f"""
 SELECT s.connection_id, c.name, m.name, m.slug, s.asked, s.unclear, s.failed
 FROM (
-    SELECT o.connection_id, count(*) AS asked, count(*) FILTER (WHERE {_LOST}) AS unclear,
+    SELECT o.connection_id, count(*) AS asked, count(*) FILTER (WHERE {LOST}) AS unclear,
         count(*) FILTER (WHERE o.state IN ('refused', 'failed')) AS failed
     FROM (SELECT * FROM ledger_operation WHERE begun_at > now() - %(lately)s ORDER BY begun_at DESC LIMIT %(most)s) o
     GROUP BY o.connection_id
@@ -238,7 +238,7 @@ def _shares() -> list[Share]:
 
 
 _NORMAL = f"""
-SELECT count(*), count(*) FILTER (WHERE {_LOST})
+SELECT count(*), count(*) FILTER (WHERE {LOST})
 FROM (
     SELECT state, settled_by FROM ledger_operation
     WHERE begun_at > now() - interval '24 hours' AND begun_at <= now() - %(lately)s AND connection_id = %(connection)s

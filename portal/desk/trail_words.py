@@ -96,6 +96,7 @@ GROUPS: dict[str, tuple[Promise, dict[str, Promise]]] = {
             "operations exported": _("Exported operations"),
             "cards exported": _("Exported cards"),
             "customers exported": _("Exported the customers"),
+            "incident exported": _("Took an incident away as a file"),
             "customer data exported": _("Exported all about one customer"),
         },
     ),
