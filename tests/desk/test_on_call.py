@@ -1,6 +1,7 @@
 """The on-call page and its alerts: who sees them, what they say, when they begin and end."""
 
 import re
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -10,8 +11,10 @@ from django.test import Client
 from django.utils import timezone
 
 from portal.desk import alerts, facts, on_call_words
+from portal.desk.facts import MailGroup
 from portal.desk.models import Alert, FailedTask, Process, alert_writer
 from portal.desk.on_call_words import RUNBOOKS
+from portal.desk.workers import Condition, Crew, Seen
 from portal.ledger import cards
 from portal.ledger.models import CallCount, Card, Operation, OperationState, Pulse, operation_writer
 from portal.mail.models import OutgoingMail
@@ -283,6 +286,47 @@ def test_a_task_that_broke_is_an_alert_without_what_it_was_about():
     look()
 
     assert on_call_words.view(Alert.objects.get(kind="task-broke")).who == "t at ledger/x.py:1, 2 times"
+
+
+def crew(*seen: Seen) -> Crew:
+    beats = [each for each in seen if each.process.kind == "beat"]
+    return Crew(workers=[each for each in seen if each not in beats], beats=beats)
+
+
+def of_kind(kind: str, name: str, condition: Condition) -> Seen:
+    moments = {"started_at": ago(600), "told_at": ago(90)}
+    return Seen(process=Process(kind=kind, name=name, pid=7, **moments), condition=condition, since=ago(90))
+
+
+@pytest.mark.parametrize(
+    ("kind", "what"),
+    [
+        ("worker-deaf", lambda seen: {"crew": crew(of_kind("worker", "w@shop", Condition.DEAF))}),
+        (
+            "beat-doubled",
+            lambda seen: {"crew": crew(*(of_kind("beat", name, Condition.AT_WORK) for name in ("b@one", "b@two")))},
+        ),
+        ("mail-backlog", lambda seen: {"mails": [MailGroup("queued", "", 3, ago(settings.ALERT_MAIL_SECONDS + 5))]}),
+        ("migrations-pending", lambda seen: {"database": seen.database._replace(pending=["ledger 0099_more"])}),
+        (
+            "old-transaction",
+            lambda seen: {"database": seen.database._replace(oldest=ago(settings.ALERT_TRANSACTION_SECONDS + 5))},
+        ),
+    ],
+)
+def test_what_no_other_test_brings_about_is_an_alert_with_what_since_when_and_the_first_action(kind, what, everything):
+    seen = replace(facts.gather(), crew=crew(), mails=[])
+    seen = replace(seen, database=seen.database._replace(oldest=None))
+    assert list(alerts.judged(seen)) == []
+
+    [found] = [each for each in alerts.judged(replace(seen, **what(seen))) if each.kind == kind]
+
+    alert = Alert(kind=kind, told=found.told, since=found.since, opened_at=seen.now)
+    told = on_call_words.view(alert)
+    assert told.title
+    assert "%(" not in told.title + told.who
+    assert told.first == str(RUNBOOKS[kind].act)
+    assert found.since <= seen.now
 
 
 # ---- Mail -----------------------------------------------------------------------------------------------------
