@@ -283,7 +283,7 @@ SIGN_IN_LIMITS = {
     "mail_to_one": "10/h/key",
     "mail_to_all": "2000/h/key",
     "found": "10/h/user",
-    "test_connection": "30/h/user",
+    "test_connection": f"{env_count('CONNECTION_TESTS_AN_HOUR', 30, least=1)}/h/user",
 }
 
 # Invitations: days until the link is dead, and mails in 24 hours, of a merchant and to one address of it.

@@ -114,13 +114,18 @@ def keep(
     environment: str = "",
     name: str = "",
 ) -> ConnectionDraft:
-    """Keep what was typed; what is not among it stays. Secrets are sealed at once. Ends a test that is under way.
+    """Keep what was typed; what is not among it stays. Secrets are sealed at once. Ends a test that is under way or
+    over, unless nothing is new: a field that keeps itself may arrive after the button that took all of them along.
 
     Raises NotNow where it is a connection already, PermissionDenied if the member may no longer.
     """
     with transaction.atomic(durable=True):
         standing.still_may(member, Permission.CONNECT)
         row = _hold(draft)
+        if row.state != DraftState.TYPING and not _is_new(
+            row, typed=typed, secrets=secrets, environment=environment, name=name
+        ):
+            return row
         before = _hosts(row.provider, row.typed)
         if environment and environment != row.environment and row.connection is None:
             stale = presets(row)
@@ -143,6 +148,20 @@ def keep(
         row.changed_at = timezone.now()
         row.save()
     return row
+
+
+def _is_new(
+    row: ConnectionDraft, *, typed: Mapping[str, str], secrets: Mapping[str, str], environment: str, name: str
+) -> bool:
+    """Whether any of it is otherwise than the draft has it."""
+    known = {field: credentials.Note.read(kept).fingerprint for field, kept in row.notes.items()}
+    others = {
+        field
+        for field, secret in secrets.items()
+        if known.get(field, "") != credentials.fingerprint(secret, merchant=row.merchant_id, like=known.get(field, ""))
+    }
+    said = ((environment, row.environment), (name, row.name))
+    return bool(others) or any(new not in ("", old) for new, old in said) or not typed.items() <= row.typed.items()
 
 
 @draft_writer.writes

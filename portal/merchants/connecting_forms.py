@@ -156,9 +156,10 @@ class ConnectForm(forms.Form):
             PROVIDERS[draft.provider].Settings.options(draft.typed)
         except SettingsError as wrong:
             self._complain(wrong.errors)
-        missing, elsewhere = connecting.missing_secrets(draft), forgot or connecting.leads_elsewhere(draft)
+        missing = connecting.missing_secrets(draft)
         again = _("The address leads to another host now. Type this secret again for it.")
-        self._complain(dict.fromkeys(missing, again if elsewhere else "Fill this in."))
+        elsewhere = forgot or connecting.leads_elsewhere(draft)
+        self._complain(dict.fromkeys(missing, again if elsewhere else _MISSING))
         self._refuse_address_of_the_other_environment(draft)
         self._judge_addresses(draft)
         if "shop_name" in self.fields and not self.names_the_shop():

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST
-from django_htmx.http import HttpResponseClientRedirect, HttpResponseClientRefresh, reswap, retarget
+from django_htmx.http import HttpResponseClientRedirect, reswap, retarget
 
 from portal.connectors import PROVIDERS, doctor
 from portal.connectors.doctor import Step
@@ -110,7 +110,10 @@ def connect_draft(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
     if draft.state == DraftState.PASSED:
         return redirect(_test_url(request, draft))
     if request.method == "POST":
-        return _typed(request, draft)
+        try:
+            return _typed(request, draft)
+        except connecting.NotNow:  # its test was passed in this moment
+            return redirect(_test_url(request, draft))
     if draft.environment == Environment.LIVE and (first := _factor(request)) is not None:
         return first
     return _page(request, draft, ConnectForm(draft=draft, url=request.path))
@@ -150,13 +153,13 @@ def _typed(request: StaffRequest, draft: ConnectionDraft) -> HttpResponse:
         name=form.cleaned_data.get("name", ""),
     )
     draft.merchant = request.merchant
-    forgot = bool(had - set(draft.sealed))
+    forgot = had - set(draft.sealed)
     if refusal is not None:
         return refusal
     if request.htmx:
         return _fragment(request, draft, form, only, forgot=forgot)
     if request.POST.get("do") == "test":
-        return _ask_for_test(request, draft, form, forgot=forgot)
+        return _ask_for_test(request, draft, form, forgot=bool(forgot))
     if request.POST.get("do") == "approve":
         return _ask_for_approval(request, draft)
     if form.errors:
@@ -173,23 +176,22 @@ def _filled_in(request: StaffRequest, draft: ConnectionDraft) -> dict[str, str]:
 
 
 def _fragment(
-    request: StaffRequest, draft: ConnectionDraft, form: ConnectForm, only: str, *, forgot: bool
+    request: StaffRequest, draft: ConnectionDraft, form: ConnectForm, only: str, *, forgot: set[str]
 ) -> HttpResponse:
-    """To htmx: the field's own sentence, or nothing; for a secret that is sealed now, the field without it."""
+    """To htmx: the field's own sentence, or nothing; for a secret that is sealed now, the field without it. And beside
+    it the secrets that are `forgot`ten: nothing else on the page is touched, somebody is typing there."""
     if not only:
         return HttpResponseClientRedirect(request.path)  # another environment: the whole page speaks of it
-    if forgot:
-        messages.warning(request, _("The address leads to another host now: type the secrets again for it."))
-        return HttpResponseClientRefresh()
     name = only.removeprefix("set_")
     if only not in form.fields or name not in form.declared:
         return HttpResponse(status=204)
+    page: dict[str, object] = {"forgotten": forgot}
     if form.declared[name].kind == "secret" and name in form.secrets():
-        line = ConnectForm(draft=draft, url=request.path).line(name)
-        answer = render(request, "merchants/connect_draft.html#setting", {"line": line})
+        page["line"] = ConnectForm(draft=draft, url=request.path).line(name)
+        answer = render(request, "merchants/connect_draft.html#sealed", page)
         return reswap(retarget(answer, f"#field_{only}"), "outerHTML")
-    errors = list(form.errors.get(only, ()))
-    return render(request, "merchants/connect_draft.html#said", {"errors": errors}, status=422 if errors else 200)
+    page["errors"] = list(form.errors.get(only, ()))
+    return render(request, "merchants/connect_draft.html#said", page, status=422 if page["errors"] else 200)
 
 
 def _ask_for_test(request: StaffRequest, draft: ConnectionDraft, form: ConnectForm, *, forgot: bool) -> HttpResponse:

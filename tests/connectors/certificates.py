@@ -15,10 +15,10 @@ NOW = datetime.datetime.now(datetime.UTC)
 class Issuer:
     """A certificate authority for one test run."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, name="Test issuer"):
         self.folder = folder
         self.key = ec.generate_private_key(ec.SECP256R1())
-        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test issuer")])
+        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         certificate = self._sign(self.name, self.key, x509.BasicConstraints(ca=True, path_length=None))
         self.ca_file = str(folder / "ca.pem")
         (folder / "ca.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))

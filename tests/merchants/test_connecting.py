@@ -136,6 +136,22 @@ def test_who_types_while_a_worker_tests_is_not_overtaken_by_what_it_finds(owner,
     assert not Connection.objects.exists()
 
 
+def test_a_field_that_keeps_itself_after_the_button_ends_no_test(owner, sandbox, key):
+    draft = filled_in(owner, sandbox, key)
+    connecting.ask_for_test(owner, draft)
+    address = {"base_url": f"{sandbox.url}/cardinquiry"}
+
+    late = connecting.keep(owner, draft, typed=address, secrets={"api_key": key})
+    assert late.state == DraftState.WAITING
+    trials.try_out(draft.pk)
+    draft.refresh_from_db()
+    assert draft.state == DraftState.PASSED
+
+    again = after_its_test(owner, filled_in(owner, sandbox, WRONG))
+    assert connecting.keep(owner, again, typed=address, secrets={"api_key": WRONG}).findings == again.findings
+    assert connecting.keep(owner, again, typed={}, secrets={"api_key": key}).state == DraftState.TYPING
+
+
 def test_a_worker_given_up_for_dead_connects_nothing(owner, sandbox, key, settings):
     draft = filled_in(owner, sandbox, key)
     connecting.ask_for_test(owner, draft)
