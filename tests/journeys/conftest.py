@@ -99,8 +99,8 @@ class Visitor:
         page.on("console", lambda said: self._heard(said.type, said.text))
 
     def _heard(self, kind: str, text: str) -> None:
-        # The browser also reports each answer of 4xx here; those are looked at by the journeys themselves. And htmx says
-        # so when a page is left while a field keeps itself; of a request that failed it says something else as well.
+        # The browser also reports each answer of 4xx here; those are looked at by the journeys themselves. And htmx
+        # says so when a page is left while a field keeps itself; of a request that failed it says something else, too.
         passing = ("Failed to load resource", "htmx:afterRequest", "htmx:sendAbort")
         if kind in ("error", "warning") and not any(each in text for each in passing):
             self.complaints.append(f"{kind}: {text}")
