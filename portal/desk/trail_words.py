@@ -19,7 +19,7 @@ from portal.ledger import attention_words
 from portal.ledger.till import ACTIONS
 from portal.merchants.audit import Value
 from portal.merchants.connections import PAUSE_WORDS
-from portal.merchants.models import AuditEntry, Environment
+from portal.merchants.models import AuditEntry, Environment, LimitKind
 from portal.merchants.roles import Role
 
 # Verbs by what they are about, in the order of the filter. Somebody did this, or Tillside itself.
@@ -180,6 +180,7 @@ GROUPS: dict[str, tuple[Promise, dict[str, Promise]]] = {
 # What stands beside a verb.
 DETAILS: dict[str, Promise] = {
     "what": _("What"),
+    "kind": _("What"),
     "verdict": _("Said"),
     "reason": _("Reason"),
     "why": _("Because"),
@@ -228,6 +229,7 @@ DETAILS: dict[str, Promise] = {
 
 VALUES: dict[str, Mapping[str, Promise]] = {
     "what": {verb: label for verb, label, _key in ACTIONS} | {str(each): each.label for each in Purpose},
+    "kind": {str(each): each.label for each in LimitKind},
     "source": {str(each): each.label for each in Source},
     "verdict": attention_words.VERDICTS,
     "reason": PAUSE_WORDS,

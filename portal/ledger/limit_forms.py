@@ -64,6 +64,11 @@ class LimitsForm(forms.Form):
             self.initial[name] = str(stands) if counts_points else _typed(stands, self.merchant.currency)
 
     @property
+    def roles(self) -> list[Promise]:
+        """The columns of the grid."""
+        return [role.label for role in ROLES]
+
+    @property
     def rows(self) -> Iterator[Row]:
         """The grid, to be drawn."""
         for verb, kind in KINDS.items():

@@ -8,7 +8,7 @@ from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_http_methods
 
 from portal.ledger import limits as rules
-from portal.ledger.limit_forms import ROLES, LimitsForm
+from portal.ledger.limit_forms import LimitsForm
 from portal.merchants.access import StaffRequest, member
 from portal.merchants.roles import Permission
 
@@ -42,7 +42,7 @@ def limits(request: StaffRequest) -> HttpResponse:
 def _show(request: StaffRequest, form: LimitsForm, *, status: int = 200) -> HttpResponse:
     page = {
         "form": form,
-        "roles": [role.label for role in ROLES],
+        "roles": form.roles,
         "currency": request.merchant.currency,
         "settings_url": reverse("settings", args=[request.merchant.slug]),
     }

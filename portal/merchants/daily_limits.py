@@ -70,7 +70,8 @@ def ask(member: Member, kind: LimitKind, most: int, *, reason: str, request: Htt
     """
     with transaction.atomic(durable=True):
         standing.still_may(member, Permission.SET_LIMITS)
-        if most <= _hold(member.merchant, kind):
+        before = _hold(member.merchant, kind)
+        if most <= before:
             raise NotMore
         fresh = DailyLimit(
             merchant=member.merchant,
@@ -82,7 +83,7 @@ def ask(member: Member, kind: LimitKind, most: int, *, reason: str, request: Htt
         DailyLimit.objects.bulk_create([fresh], ignore_conflicts=True)
         stored = DailyLimit.objects.get(merchant=member.merchant, kind=kind, state=LimitState.WAITING)
         if stored.key == fresh.key:
-            _note("daily limit asked", stored, member.person, request, after=most, reason=stored.reason)
+            _note("daily limit asked", stored, member.person, request, before=before, after=most, reason=stored.reason)
     return stored
 
 
@@ -155,7 +156,8 @@ def _move(limit: DailyLimit, before: LimitState, after: LimitState, by: Person, 
 
 def _note(verb: str, limit: DailyLimit, person: Person, request: HttpRequest | None, **detail: Any) -> None:
     detail = {name: value for name, value in detail.items() if value != ""}
-    audit.record(verb, limit.kind, merchant=limit.merchant, person=person, request=request, **detail)
+    merchant = limit.merchant
+    audit.record(verb, merchant.name, merchant=merchant, person=person, request=request, kind=limit.kind, **detail)
 
 
 def _tell_owners(merchant: Merchant, kind: LimitKind, *, refused: bool, note: str) -> None:

@@ -144,8 +144,13 @@ def test_every_owner_is_told_and_the_trail_says_who_decided_and_what_it_was(
     assert sorted(mail.to[0] for mail in mailoutbox) == ["olivia@example.com", "oskar@example.com"]
     assert "Until the new year." in mailoutbox[0].body
     line = AuditEntry.objects.get(merchant=jung, verb="daily limit approved")
-    assert (line.person, line.subject) == (administrator, "mails")
-    assert line.detail == {"before": settings.MAIL_MERCHANT_DAY, "after": 5000, "note": "Until the new year."}
+    assert (line.person, line.subject) == (administrator, jung.name)
+    assert line.detail == {
+        "kind": "mails",
+        "before": settings.MAIL_MERCHANT_DAY,
+        "after": 5000,
+        "note": "Until the new year.",
+    }
 
 
 # ---- Kept apart -----------------------------------------------------------------------------------------------
