@@ -17,7 +17,7 @@ from portal import spreadsheet
 from portal.desk import incident, incident_report
 from portal.desk.administration.site import site
 from portal.desk.models import Alert
-from portal.merchants import audit
+from portal.merchants import accounts, audit
 from portal.merchants.models import Person
 
 LONGEST = timedelta(days=7)
@@ -64,6 +64,7 @@ def page(request: HttpRequest) -> HttpResponse:
     form = SpanForm(request.POST)
     if not form.is_valid():
         return _show(request, form)
+    accounts.require_recent_proof(request)
     found = incident.gather(form.cleaned_data["since"], form.cleaned_data["until"])
     _note(request, found)
     name = f"incident-{found.since:%Y-%m-%d-%H%M}"

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import time
 from datetime import datetime, timedelta
 
 import pytest
@@ -77,6 +78,19 @@ def last_day() -> dict[str, str]:
 def test_to_anybody_but_administrators_it_is_not_there(signed_in, olivia):
     assert signed_in(olivia).get(PAGE).status_code == 404
     assert signed_in(olivia).post(PAGE, last_day()).status_code == 404
+
+
+def test_a_session_left_open_takes_nothing_away(ada, night, arrange):
+    session = ada.session
+    session["account_authentication_methods"] = [{"method": "mfa", "at": time.time() - 400}]
+    session.save()
+
+    answer = ada.post(PAGE, last_day() | {"as": "report"})
+
+    assert answer.status_code == 302
+    assert "prove" in answer["Location"]
+    with arrange():
+        assert not AuditEntry.objects.filter(verb="incident exported").exists()
 
 
 # ---- What -----------------------------------------------------------------------------------------------------
