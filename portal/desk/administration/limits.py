@@ -129,6 +129,8 @@ class HelpForm(ReasonForm, LimitsForm):
     def __init__(self, *args: Any, row: Merchant, **kwargs: Any) -> None:
         super().__init__(*args, row=row, merchant=row, **kwargs)
         self.order_fields([name for name in self.fields if name != "reason"])
+        self.fields["two"].label = gettext("Two people decide from")
+        self.fields["two_points"].label = gettext("Two people decide from, in points")
 
 
 def _set_limits(request: HttpRequest, row: Merchant, said: dict[str, Any]) -> tuple[str, str]:
