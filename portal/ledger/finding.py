@@ -82,15 +82,15 @@ def operation_ids(merchant: Merchant, sought: Sought) -> list[int]:
     narrowed = _narrowed(rows, sought)
     cards = card_ids(merchant, sought.last_four) if sought.last_four else []
     either = sought.reference == sought.last_four
-    found: set[int] = set()
+    wanted: list[QuerySet[Operation]] = []
     if sought.reference:
         both = narrowed.filter(card__in=cards) if sought.last_four and not either else narrowed
-        found = found.union(*(_some(both.filter(kind)) for kind in _kinds(sought.reference)))
+        wanted += [both.filter(kind) for kind in _kinds(sought.reference)]
     if sought.last_four and (either or not sought.reference):
-        found |= _some(narrowed.filter(card__in=cards))
+        wanted.append(narrowed.filter(card__in=cards))
     if not sought.reference and not sought.last_four:
-        found = _some(narrowed if sought.day else narrowed.filter(_newest(rows)))
-    return list(found)
+        wanted.append(narrowed if sought.day else narrowed.filter(_newest(rows)))
+    return list(_some(wanted))
 
 
 def card_ids(merchant: Merchant, last_four: str) -> list[int]:
@@ -112,7 +112,7 @@ def anywhere(reference: str) -> list[Operation]:
     with tenancy.every_merchant("an administrator looks a reference up and does not know whose it is"):
         # Named one by one, so that each merchant's part of the index is looked into, and nothing else.
         rows = Operation.objects.filter(merchant__in=list(Merchant.objects.values_list("pk", flat=True)))
-        found: set[int] = set().union(*(_some(rows.filter(kind)) for kind in _kinds(words[0])))
+        found = _some([rows.filter(kind) for kind in _kinds(words[0])])
         linked = Operation.objects.filter(pk__in=found).select_related("merchant", "connection", "card")
         return list(linked.order_by("-asked_at", "-id")[:MOST])
 
@@ -145,8 +145,10 @@ def _newest(rows: QuerySet[Operation]) -> Q:
     return Q(asked_at__gte=edge) if edge else Q()
 
 
-def _some(rows: QuerySet[Operation]) -> set[int]:
-    return set(rows.order_by().values_list("pk", flat=True)[: MOST + 1])
+def _some(wanted: list[QuerySet[Operation]]) -> set[int]:
+    """The numbers of all of these, in one statement, of which each part looks into its own index."""
+    first, *others = (rows.order_by().values_list("pk", flat=True)[: MOST + 1] for rows in wanted)
+    return set(first.union(*others) if others else first)
 
 
 # ---- What was typed -------------------------------------------------------------------------------------------------

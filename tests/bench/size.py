@@ -27,8 +27,8 @@ REQUESTS = 40  # of each kind in a round
 ASKED = {
     "list": 8,
     "list, 10,000 pages on": 8,
-    "search by reference": 10,
-    "search by last four": 12,
+    "search by reference": 9,
+    "search by last four": 10,
     "cards": 8,
     "card": 15,
     "operation": 7,
