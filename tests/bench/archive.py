@@ -2,9 +2,14 @@
 
 Everything is spread as in a shop: most operations done, some refused, few not sent, hardly any that need a person;
 payments mostly, then top-ups, a few voids and tips of the payment before. No trigger, no worker and no provider takes
-part, so only benches and tests of plans use it.
+part, so only benches, tests of plans and journeys through long lists use it.
+
+    python -m tests.bench.archive MERCHANTS CARDS OPERATIONS PASSWORD
+
+fills the database that the environment names, for people who sign in with that password.
 """
 
+import sys
 from typing import Any
 
 SLUGS = "archive-"
@@ -145,3 +150,25 @@ def _without_links(cursor: Any) -> list[tuple[str, str, str]]:
     for table, name, _definition in links:
         cursor.execute(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
     return links
+
+
+def main(merchants: int, cards: int, operations: int, password: str) -> None:
+    import django
+
+    django.setup()
+    from django.db import connections
+
+    from portal.merchants import accounts, tenancy
+    from portal.merchants.models import Person
+
+    connections["owner"].ensure_connection()
+    with tenancy.every_merchant("an archive is put in"), connections["owner"].cursor() as cursor:
+        fill(cursor, merchants=merchants, cards=cards, operations=operations)
+    for person in Person.objects.filter(email__startswith="archive"):
+        person.set_password(password)
+        person.save(update_fields=["password"])
+        accounts.confirm_address(person)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])

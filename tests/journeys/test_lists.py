@@ -1,9 +1,15 @@
 """A manager narrows the operations, goes on and back, keeps the view, and takes it away; the same on a phone."""
 
+import os
 import re
+import subprocess
+import sys
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from portal.running import BASE
+from tests.journeys.conftest import PASSWORD
 from tests.journeys.test_till import scans
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
@@ -69,3 +75,73 @@ def test_operations_are_narrowed_kept_as_a_view_and_taken_away(visitor, request)
         looks_right(visitor)
     visitor.page.get_by_role("form", name=name).get_by_role("button", name="Delete").click()
     visitor.sees("The view is gone.")
+
+
+@pytest.fixture(scope="module")
+def archive(stack) -> str:
+    """The owner of a merchant with years of cards and operations."""
+    words = [sys.executable, "-m", "tests.bench.archive", "1", "130", "400", PASSWORD]
+    subprocess.run(
+        words, env={**os.environ, **stack.env, "DJANGO_SETTINGS_MODULE": "portal.settings"}, cwd=BASE, check=True
+    )
+    return "archive0-0"
+
+
+FINISHED = ("operations", "state=done&sort=oldest", "Outcome", "Done")
+USABLE = ("cards", "status=usable&sort=oldest", "Status", "Usable")
+
+
+@pytest.mark.parametrize(
+    ("visitor", "narrowed"),
+    [({}, FINISHED), ({**PHONE, "color_scheme": "dark"}, USABLE), ({"java_script_enabled": False}, USABLE)],
+    indirect=["visitor"],
+    ids=["desk", "phone", "without-script"],
+)
+def test_on_to_the_next_page_and_back_nothing_of_the_filter_is_lost(visitor, archive, request, narrowed):
+    """By the links of the page, by the browser's own way back, and through a row and back to the list."""
+    place, query, _field, _chosen = narrowed
+    visitor.signs_in(archive)
+    visitor.opens(f"/m/archive-1/{place}/?{query}")
+    first = rows(visitor)
+    assert len(first) == 50
+
+    visitor.clicks("Next", "link")
+    visitor.page.wait_for_url("**&after=*")
+    second = rows(visitor)
+    assert len(second) == 50
+    assert not set(first) & set(second)
+    shows(visitor, narrowed)
+    if request.node.callspec.id != "without-script":
+        looks_right(visitor)
+
+    visitor.page.locator(".rows .lead a").nth(7).click()
+    visitor.clicks("Back to the list", "link")
+    visitor.page.wait_for_url("**&after=*")
+    assert rows(visitor) == second
+    shows(visitor, narrowed)
+
+    visitor.clicks("Previous", "link")
+    visitor.page.wait_for_url("**&before=*")
+    assert rows(visitor) == first
+    shows(visitor, narrowed)
+
+    visitor.page.go_back()
+    visitor.page.wait_for_url("**&after=*")
+    assert rows(visitor) == second
+    shows(visitor, narrowed)
+
+
+def rows(visitor) -> list[str]:
+    """Where each row of the list leads."""
+    leads = visitor.page.locator(".rows .lead a")
+    leads.first.wait_for()
+    return [str(each) for each in leads.evaluate_all("links => links.map((each) => each.getAttribute('href'))")]
+
+
+def shows(visitor, narrowed: tuple[str, str, str, str]) -> None:
+    """The list is narrowed so: in the address, in the form, and in each row."""
+    _place, query, field, chosen = narrowed
+    asked = parse_qs(urlsplit(visitor.page.url).query)
+    assert {name: value for name, value in asked.items() if name not in ("after", "before")} == parse_qs(query)
+    assert visitor.page.get_by_label(field, exact=True).locator("option:checked").inner_text() == chosen
+    assert {each.strip() for each in visitor.page.locator(".rows td.state").all_inner_texts()} == {chosen}
