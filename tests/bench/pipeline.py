@@ -2,8 +2,9 @@
 
     python -m tests.bench.pipeline [--operations 2000] [--rounds 3]
 
-G1 operations a second · G2 worker processor time an operation · G4 connections opened at the provider a call · G5 from
-asking to beginning, p95, beside a task that does nothing · G6 database connections with 100 calls under way.
+G1 operations a second · G2 worker processor time an operation · G4 connections opened at the provider a call, when each
+thread has had its first · G5 from asking to beginning, p95, beside a task that does nothing · G6 database connections
+with 100 calls under way.
 """
 
 import argparse
@@ -41,6 +42,7 @@ CREATE TABLE IF NOT EXISTS bench_bare (
 )
 """
 WHAT = {BARE: "bare", LEDGER: "ledger"}
+OPENED = "SELECT count(*) FILTER (WHERE NOT reused)::float, count(*) FROM ledger_exchange"
 
 
 class Bench:
@@ -120,14 +122,15 @@ def work_off(bench: Bench, app: str, count: int) -> dict[str, float]:
                 live = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'tillside'"
                 most = max(most, bench.rows(live)[0][0])
                 time.sleep(0.05)
-            marks.append((time.monotonic(), done, cpu_seconds(pids)))
+            marks.append((time.monotonic(), done, cpu_seconds(pids), *bench.rows(OPENED)[0]))
         while bench.rows(DONE[app])[0][0] - before < count and time.monotonic() < deadline:
             time.sleep(0.05)
-    (begun, first, idle), (ended, last, busy) = marks
+    (begun, first, idle, opened, calls), (ended, last, busy, opened_later, calls_later) = marks
     return {
         "per second": (last - first) / (ended - begun),
         "cpu ms": 1000 * (busy - idle) / (last - first),
         "connections": most,
+        "opened a call": (opened_later - opened) / max(calls_later - calls, 1),
     }
 
 
@@ -156,11 +159,10 @@ def main() -> None:
             order = (BARE, LEDGER) if number % 2 == 0 else (LEDGER, BARE)
             rounds.append({app: work_off(bench, app, asked.operations) for app in order})
             for app in (BARE, LEDGER):
-                told = "  ".join(f"{name} {value:.1f}" for name, value in rounds[-1][app].items())
+                told = "  ".join(f"{name} {value:.3g}" for name, value in rounds[-1][app].items())
                 sys.stdout.write(f"round {number + 1}  {WHAT[app]:<7} {told}\n")
+        [(opened_ever, calls)] = bench.rows(OPENED)
         nothing, begun = dispatch(bench, BARE), dispatch(bench, LEDGER)
-        calls = "SELECT count(*) FILTER (WHERE NOT reused)::float / count(*) FROM ledger_exchange"
-        opened = bench.rows(calls)[0][0]
     finally:
         bench.close()
         shutil.rmtree(folder, ignore_errors=True)
@@ -170,10 +172,12 @@ def main() -> None:
         return f"{statistics.median(each):.2f} ({min(each):.2f} to {max(each):.2f})"
 
     most = max(one[LEDGER]["connections"] for one in rounds)
+    opened = statistics.median(one[LEDGER]["opened a call"] for one in rounds)
     for line in (
         f"G1  operations a second, ledger / bare           {ratio('per second'):<22} at least 0.6, in the end 0.85",
         f"G2  worker processor time, ledger / bare         {ratio('cpu ms'):<22} at most 2, in the end 1.3",
-        f"G4  connections opened / calls                   {opened:<22.3f} at most 0.05",
+        f"G4  connections opened / calls                   {opened:<22.3f} at most 0.05"
+        f"  ({opened_ever / calls:.3f} with the first ones)",
         f"G5  asking to beginning, ledger / no-op, p95     {begun / nothing:<22.2f} at most 2.5"
         f"  ({begun:.0f} / {nothing:.0f} ms)",
         f"G6  database connections, 100 calls under way    {most:<22.0f} at most 25",
