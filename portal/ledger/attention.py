@@ -18,7 +18,7 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from portal import formats
-from portal.ledger import approval_pages, limits, operations
+from portal.ledger import approval_pages, basket_words, limits, operations
 from portal.ledger import attention_words as words
 from portal.ledger.attention_forms import DID_NOT, HAPPENED, DecisionForm
 from portal.ledger.models import Exchange, Operation, OperationState, Pulse
@@ -185,6 +185,7 @@ def _show(
         "age": formats.age(timezone.now() - row.asked_at),
         "cause": words.cause(row, exchanges),
         "maybe": words.maybe(row),
+        "basket": basket_words.of(row),
         "before": words.level(row, row.before_minor, row.before_points, row.before_at),
         "after": words.level(row, row.after_minor, row.after_points, row.after_at),
         "expected": words.expected(row),

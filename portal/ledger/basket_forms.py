@@ -116,6 +116,11 @@ def typed(given: Mapping[str, str], currency: str) -> dict[str, str]:
     return stands
 
 
+def kept_draft(kept: Mapping[str, str], currency: str) -> dict[str, str]:
+    """The fields of a basket that was half put together when the till locked."""
+    return {**typed(kept, currency), **({"scan": kept["scan"]} if "scan" in kept else {})}
+
+
 def _added(stands: dict[str, str], scan: str, reserved: Collection[str]) -> Edit:
     there = numbers(stands)
     part, wrong = _meaning(scan, reserved)

@@ -62,7 +62,8 @@ def goods_price(basket: Basket) -> str:
 
 
 def _line(line: BasketLine) -> Line:
-    numbers = [line.article, gettext("EAN %(number)s") % {"number": line.ean} if line.ean else ""]
+    article = gettext("Article %(number)s") % {"number": line.article} if line.article else ""
+    numbers = [article, gettext("EAN %(number)s") % {"number": line.ean} if line.ean else ""]
     pieces = gettext("%(count)s × %(price)s, %(vat)s %% VAT") % {
         "count": formats.number(line.quantity),
         "price": formats.money(Money(line.price.minor, line.price.currency)),

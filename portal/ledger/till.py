@@ -438,7 +438,8 @@ def _form(request: StaffRequest, found: Card, current: Tab, originals: dict[str,
         return None
     initial: dict[str, object] = {"of": request.GET.get("of", "")}
     if request.method != "POST" and (kept := tills.draft(request, current.verb)):
-        initial |= kept | _amount_to_type(found, kept.get("minor", ""))
+        lines = basket_forms.kept_draft(kept.pop("basket", {}), str(found.connection.options.get("currency", "")))
+        initial |= kept | lines | _amount_to_type(found, kept.get("minor", ""))
     edit = None
     if request.method == "POST":
         is_edit = current.verb == "sale" and basket_forms.is_edit(request.POST)

@@ -5,11 +5,13 @@ PIN starts no Django session of the person (for the site they stay signed out), 
 place, access.member. The lock is a time in the row, looked at with every request; scripts only make it visible sooner.
 """
 
+import re
 import secrets
 import time
 import uuid
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -39,6 +41,8 @@ LOCK_CHOICES = (30, 60, 120, 300, 600)  # seconds
 # What was half typed is kept so long, in seconds, for the person who typed it.
 DRAFT_SECONDS = 15 * 60
 DRAFT_FIELDS = ("do", "of", "amount", "points", "minor", "also_activate")
+# What a basket is put together from, or comes back as from its sentence: kept together, as one part of the draft.
+BASKET_FIELDS = re.compile("line[0-9]{1,4}_[a-z]+|scan|load|basket|load_minor")
 # Pages one comes back to after unlocking. The others are answers to a form.
 _BACK = {"desk", "card", "operation", "look_up", "attention", "shift"}
 # What stays in a session when somebody signs in with a password where another person was at the till: that they did.
@@ -318,12 +322,15 @@ def keep(request: HttpRequest, *, path: str, typed: Mapping[str, str]) -> None:
     if "cashier" not in request.session or not _comes_back_to(path):
         return
     request.session["back"] = path
-    draft = {name: str(typed[name])[:100] for name in DRAFT_FIELDS if typed.get(name)}
+    draft: dict[str, Any] = {name: str(typed[name])[:100] for name in DRAFT_FIELDS if typed.get(name)}
+    basket = {name: str(text) for name, text in typed.items() if text and BASKET_FIELDS.fullmatch(name)}
+    if basket:
+        draft["basket"] = basket
     if draft:
         request.session["draft"] = {"path": path, "typed": draft, "at": time.time()}
 
 
-def draft(request: HttpRequest, verb: str) -> dict[str, str]:
+def draft(request: HttpRequest, verb: str) -> dict[str, Any]:
     """What this person had half typed for `verb` on this page before the till locked; once, and not after a quarter of
     an hour."""
     kept = request.session.get("draft")

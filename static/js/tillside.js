@@ -443,6 +443,7 @@ document.addEventListener("click", (event) => {
 
 const lock = document.querySelector("[data-lock]");
 const AWAKE_EVERY_MS = 20000;
+const BASKET = /^(line[0-9]+_[a-z]+|scan|load|basket|load_minor)$/;
 const DRAFT = ["do", "of", "amount", "points", "minor", "also_activate"];
 const touched = () => Number(readSetting("touched") || 0); // in any window of this browser
 let keptAt = 0;
@@ -474,6 +475,9 @@ if (lock) {
     for (const name of form ? DRAFT : []) {
       const value = new FormData(form).get(name);
       if (value) lock.append(hidden(`draft-${name}`, value));
+    }
+    for (const [name, value] of form ? new FormData(form) : []) {
+      if (value && BASKET.test(name)) lock.append(hidden(`draft-${name}`, value));
     }
   });
   for (const kind of ["keydown", "pointerdown", "wheel"]) {

@@ -4,6 +4,7 @@ lost, and money moves only from the sentence."""
 import html
 import json
 import re
+import time
 import uuid
 from typing import Any
 
@@ -221,6 +222,18 @@ def test_two_tabs_with_one_form_sell_one_basket_and_say_so(editor: Editor, shop:
     assert "This form was sent before, with other content." in two.text
     anew = editor.client.post(editor.url, {**hidden(two.text, "action="), "do": "sale", "change": "1"})
     assert anew.status_code == 200
+
+
+def test_a_till_that_locks_gives_back_what_stood_in_the_basket(editor: Editor) -> None:
+    session = editor.client.session
+    basket = {**of(0, price="1,234"), "scan": "4006", "load": "20.00"}
+    session["draft"] = {"path": editor.url, "typed": {"do": "sale", "basket": basket}, "at": time.time()}
+    session.save()
+
+    there = Editor(editor.client, editor.shop, SEED)
+
+    assert there.line(0) == {**LINE, "price": "1,234"}
+    assert (there.stands["scan"], there.stands["load"]) == ("4006", "20.00")
 
 
 # ---- Abuse ----------------------------------------------------------------------------------------------------

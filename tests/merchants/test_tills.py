@@ -399,6 +399,25 @@ def test_the_same_person_finds_what_they_had_begun(shop, alices):
     assert shop.client.session["draft"]["typed"] == {"do": "pay", "amount": "12.50"}
 
 
+def test_a_basket_that_was_half_put_together_is_found_again_as_it_stood(shop, alices):
+    shop.works(alices)
+    card = f"{DESK}cards/{uuid.uuid4()}/"
+    stood = {
+        "line0_text": "Cup",
+        "line0_price": "1,234",
+        "scan": "4006",
+        "load": "20.00",
+        "load_minor": "",
+        "pin": "1234",
+    }
+    shop.client.post("/till/lock/", {"path": card, "draft-do": "sale", **{f"draft-{k}": v for k, v in stood.items()}})
+
+    shop.unlocks(alices)
+
+    kept = {name: text for name, text in stood.items() if name != "pin"}
+    assert shop.client.session["draft"]["typed"] == {"do": "sale", "basket": kept}
+
+
 def test_a_password_on_an_open_till_takes_nothing_over_from_a_pin(shop, alices, olivia):
     shop.unlocks(alices)
     session = shop.client.session
