@@ -22,9 +22,11 @@ from portal.connectors.fields import Extra, Field, Message, Settings, SettingsEr
 from portal.connectors.findings import Step, Words
 from portal.connectors.requests import (
     ActivateRequest,
+    AwardRequest,
     BalanceRequest,
     BasketLine,
     ClientContext,
+    CodeRequest,
     CustomerDetails,
     FindRequest,
     PayRequest,
@@ -36,6 +38,7 @@ from portal.connectors.requests import (
 )
 from portal.connectors.results import Balance, CardStatus, Reading, Receipt, ReceiptLine
 from portal.connectors.tokens import TokenStore, own
+from portal.money import Money, Points
 
 if TYPE_CHECKING:
     from portal.connectors.http import Exchange, Wire
@@ -44,12 +47,14 @@ __all__ = [
     "MOVES_VALUE",
     "VERBS",
     "ActivateRequest",
+    "AwardRequest",
     "BadNumber",
     "Balance",
     "BalanceRequest",
     "BasketLine",
     "CardStatus",
     "ClientContext",
+    "CodeRequest",
     "Connector",
     "CustomerDetails",
     "Declined",
@@ -171,11 +176,17 @@ class Connector:
 
     def check(self) -> Iterator[Step]:
         """Asks something harmless, and yields ACCEPTED when an answer proves that our credentials are good, READS
-        when it could be read as well. Moves nothing. Raises any Failure, in `detail` what lies behind it."""
+        when it could be read as well; REACHABLE before, where the first of several calls proves no more. Moves nothing.
+        Raises any Failure, in `detail` what lies behind it."""
         raise Unsupported(reason=Reason.UNSUPPORTED)
 
     def balance(self, request: BalanceRequest) -> Reading:
         """Looks up one card; moves nothing. Raises any Failure."""
+        raise Unsupported(reason=Reason.UNSUPPORTED)
+
+    def predict(self, amount: Money) -> Points:
+        """The points that a purchase of `amount` gives by the provider's rule, as far as it can say beforehand; moves
+        nothing. Raises any Failure."""
         raise Unsupported(reason=Reason.UNSUPPORTED)
 
     def find(self, request: FindRequest) -> Receipt:
@@ -210,6 +221,14 @@ class Connector:
 
     def tip(self, request: TipRequest) -> Receipt:
         """Takes a tip beside a payment. Raises any Failure."""
+        raise Unsupported(reason=Reason.UNSUPPORTED)
+
+    def award(self, request: AwardRequest) -> Receipt:
+        """Gives the points for a purchase. Raises any Failure."""
+        raise Unsupported(reason=Reason.UNSUPPORTED)
+
+    def issue_code(self, request: CodeRequest) -> Receipt:
+        """Makes a code that gives the points for a purchase to whoever scans it. Raises any Failure."""
         raise Unsupported(reason=Reason.UNSUPPORTED)
 
     def issue_points(self, request: PointsRequest) -> Receipt:
@@ -251,12 +270,21 @@ class Connector:
         return False
 
     @classmethod
+    def warning(cls, verb: str, extra: Mapping[str, object]) -> Message | None:
+        """What speaks against `verb` with these inputs, so that it is thought over before it is confirmed; about
+        `%(provider)s`. None where nothing does."""
+        return None
+
+    @classmethod
     def clean_number(cls, typed: str, options: Mapping[str, object]) -> str:
         """The card number to ask for, from what a person typed or scanned. Calls nobody. Raises BadNumber."""
         raise Unsupported(reason=Reason.UNSUPPORTED)
 
 
-VERBS = ("balance", "activate", "top_up", "sale", "pay", "void", "tip", "issue_points", "redeem_points")
+VERBS = (
+    *("balance", "activate", "top_up", "sale", "pay", "void", "tip"),
+    *("award", "issue_code", "issue_points", "redeem_points"),
+)
 """Every verb any provider may have; each is a method of Connector that raises Unsupported."""
 
 MOVES_VALUE = frozenset(VERBS) - {"balance"}

@@ -82,7 +82,7 @@ class Field:
         if not isinstance(value, str):
             raise Refused("Type a text.")
         text = value if self.kind == "secret" else value.strip()
-        if not text:
+        if not text and self.kind != "choice":
             raise Refused("Fill this in.")
         if self.kind == "choice" and text not in dict(self.choices):
             raise Refused("Choose one of the list.")

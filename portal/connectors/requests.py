@@ -209,6 +209,31 @@ class PointsRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AwardRequest:
+    """Give whoever holds a card the points for a purchase of `amount`: how many is the provider's rule, never ours."""
+
+    number: str = field(repr=False)
+    amount: Money
+    reference: str
+    extra: Extra | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        _money_to_move(self.amount)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodeRequest:
+    """Make a code for whoever scans it first: it gives the points for a purchase of `amount`."""
+
+    amount: Money
+    reference: str
+    extra: Extra | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        _money_to_move(self.amount)
+
+
+@dataclass(frozen=True, kw_only=True)
 class FindRequest:
     """How did the operation `reference` of ours end? `verb` says what was asked, about which card and amount.
 

@@ -161,7 +161,8 @@ class Receipt:
     `provider_reference` is the provider's handle for it, "" where it has none: keep it, a void or a tip needs
     it. `balances` are the card's afterwards, empty where the answer names none. `lines` is the provider's own
     receipt, at most `first_lines` of it. `raw` is the answer as it may be kept: redacted and cut. `number` is that of
-    a card which was made, where one was.
+    a card which was made, where one was. `code` is what a customer scans, where a code was made: whoever has it has
+    what it gives.
     """
 
     provider_reference: str
@@ -169,3 +170,4 @@ class Receipt:
     lines: tuple[ReceiptLine, ...] = ()
     raw: str = field(default="", repr=False)
     number: str = field(default="", repr=False)
+    code: str = field(default="", repr=False)

@@ -28,6 +28,7 @@ _WANTS: dict[str, Promise] = {
     "pay": _("%(name)s wants to take %(amount)s from %(card)s."),
     "void": _("%(name)s wants to void %(original)s on %(card)s."),
     "tip": _("%(name)s wants to take a tip of %(amount)s from %(card)s."),
+    "award": _("%(name)s wants to give the points for a purchase of %(amount)s to %(card)s."),
     "issue_points": _("%(name)s wants to give %(amount)s to %(card)s."),
     "redeem_points": _("%(name)s wants to redeem %(amount)s from %(card)s."),
 }
@@ -37,6 +38,7 @@ _LET: dict[str, Promise] = {
     "pay": _("Let %(name)s take %(amount)s from %(card)s at %(connection)s."),
     "void": _("Let %(name)s void %(original)s on %(card)s at %(connection)s."),
     "tip": _("Let %(name)s take a tip of %(amount)s from %(card)s at %(connection)s."),
+    "award": _("Let %(name)s give the points for a purchase of %(amount)s to %(card)s at %(connection)s."),
     "issue_points": _("Let %(name)s give %(amount)s to %(card)s at %(connection)s."),
     "redeem_points": _("Let %(name)s redeem %(amount)s from %(card)s at %(connection)s."),
 }
@@ -46,6 +48,7 @@ _DO_NOT_LET: dict[str, Promise] = {
     "pay": _("Do not let %(name)s take %(amount)s from %(card)s at %(connection)s."),
     "void": _("Do not let %(name)s void %(original)s on %(card)s at %(connection)s."),
     "tip": _("Do not let %(name)s take a tip of %(amount)s from %(card)s at %(connection)s."),
+    "award": _("Do not let %(name)s give the points for a purchase of %(amount)s to %(card)s at %(connection)s."),
     "issue_points": _("Do not let %(name)s give %(amount)s to %(card)s at %(connection)s."),
     "redeem_points": _("Do not let %(name)s redeem %(amount)s from %(card)s at %(connection)s."),
 }

@@ -31,6 +31,7 @@ NAMES: dict[str, Promise] = {
     "sale": _("Sale"),
     "pay": _("Payment"),
     "tip": _("Tip"),
+    "award": _("Points for a purchase"),
     "issue_points": _("Points given"),
     "redeem_points": _("Points redeemed"),
     "void_pay": _("Void of a payment"),
@@ -45,6 +46,7 @@ TITLES: dict[str, Promise] = {
     "sale": _("Sale of %(amount)s"),
     "pay": _("Payment of %(amount)s"),
     "tip": _("Tip of %(amount)s"),
+    "award": _("Points for a purchase of %(amount)s"),
     "issue_points": _("%(amount)s to give"),
     "redeem_points": _("%(amount)s to redeem"),
     "void_pay": _("Void of a payment of %(amount)s"),
@@ -59,6 +61,7 @@ MAYBE: dict[str, Promise] = {
     "sale": _("The sale may or may not have been booked on the card."),
     "pay": _("The money may or may not have been taken."),
     "tip": _("The tip may or may not have been taken."),
+    "award": _("The points for this purchase may or may not have been given."),
     "issue_points": _("The points may or may not have been given."),
     "redeem_points": _("The points may or may not have been taken."),
     "void_pay": _("The money may or may not have been given back."),
@@ -79,6 +82,8 @@ FACTS: dict[tuple[str, str], Promise] = {
     ("pay", DID_NOT): _("%(amount)s was not taken from •••• %(card)s."),
     ("tip", HAPPENED): _("A tip of %(amount)s was taken from •••• %(card)s."),
     ("tip", DID_NOT): _("The tip of %(amount)s was not taken from •••• %(card)s."),
+    ("award", HAPPENED): _("The points for a purchase of %(amount)s went to •••• %(card)s."),
+    ("award", DID_NOT): _("The points for a purchase of %(amount)s did not go to •••• %(card)s."),
     ("issue_points", HAPPENED): _("%(amount)s went to •••• %(card)s."),
     ("issue_points", DID_NOT): _("%(amount)s did not go to •••• %(card)s."),
     ("redeem_points", HAPPENED): _("%(amount)s went from •••• %(card)s."),
@@ -105,6 +110,8 @@ RECORDS: dict[tuple[str, str], Promise] = {
     ("pay", DID_NOT): _("Record that %(amount)s was not taken from •••• %(card)s."),
     ("tip", HAPPENED): _("Record that a tip of %(amount)s was taken from •••• %(card)s."),
     ("tip", DID_NOT): _("Record that the tip of %(amount)s was not taken from •••• %(card)s."),
+    ("award", HAPPENED): _("Record that the points for a purchase of %(amount)s went to •••• %(card)s."),
+    ("award", DID_NOT): _("Record that the points for a purchase of %(amount)s did not go to •••• %(card)s."),
     ("issue_points", HAPPENED): _("Record that %(amount)s went to •••• %(card)s."),
     ("issue_points", DID_NOT): _("Record that %(amount)s did not go to •••• %(card)s."),
     ("redeem_points", HAPPENED): _("Record that %(amount)s went from •••• %(card)s."),
@@ -152,6 +159,7 @@ READ: dict[str, Promise] = {
 }
 PURPOSES: dict[str, Promise] = {
     "before": _("Reading the card before"),
+    "predict": _("Asking how many points it would be"),
     "check": _("Reading the card again"),
     "after": _("Reading the card afterwards"),
     "find": _("Reading the provider's record"),
@@ -288,6 +296,8 @@ def suggestion(row: Operation) -> str:
     """What the two readings suggest, in plain words and without deciding."""
     wanted = _wanted(row)
     if wanted is None:
+        if row.verb == "award":
+            return gettext("The provider did not say how many points it would be: compare both readings yourself.")
         if _kind(row) in ("sale", "void_sale"):
             return gettext("A balance cannot tell: what a sale earns is the card company's to say.")
         return gettext("A balance cannot tell whether a card was activated.")
@@ -295,7 +305,7 @@ def suggestion(row: Operation) -> str:
         return gettext("The card was not read before, so there is nothing to compare.")
     if row.after_at is None:
         return gettext("The card could not be read afterwards, so there is nothing to compare.")
-    in_points = row.points is not None
+    in_points = _is_in_points(row)
     before, after = (row.before_points, row.after_points) if in_points else (row.before_minor, row.after_minor)
     if before is None or after is None:
         return gettext("The provider did not tell both balances, so there is nothing to compare.")
@@ -315,12 +325,19 @@ def suggestion(row: Operation) -> str:
 
 
 def _wanted(row: Operation) -> int | None:
+    if row.verb == "award":
+        return row.predicted_points
     both = operations.expected(row)
     return None if both is None else both[1] if row.points is not None else both[0]
 
 
+def _is_in_points(row: Operation) -> bool:
+    """Whether it moves the card's points: what it is asked for may be money all the same."""
+    return row.points is not None or row.verb == "award"
+
+
 def _moved(table: dict[tuple[bool, bool], Promise], row: Operation, moved: int) -> str:
-    in_points = row.points is not None
+    in_points = _is_in_points(row)
     size = formats.points(abs(moved)) if in_points else _money(row, abs(moved))
     return str(table[in_points, moved > 0]) % {"amount": size}
 
@@ -438,7 +455,7 @@ def _money(row: Operation, minor: int) -> str:
 
 
 def _level(row: Operation, minor: int | None, count: int | None) -> str:
-    if row.points is not None:
+    if _is_in_points(row):
         return gettext("not told") if count is None else formats.points(count)
     return gettext("not told") if minor is None else _money(row, minor)
 

@@ -15,6 +15,7 @@ from django.conf import settings
 from portal.connectors import PROVIDERS, connect, http
 from portal.connectors.base import (
     ActivateRequest,
+    AwardRequest,
     BalanceRequest,
     Connector,
     CustomerDetails,
@@ -114,6 +115,16 @@ class Caller:
             receipt: Receipt = verb(request)
             return receipt
 
+    def predict(self) -> int | None:
+        """How many points the provider says it would give, None where it cannot say: evidence for a person, so no
+        trouble of its own stops what is asked. Raises CannotOpen."""
+        self._purpose = "predict"
+        try:
+            with self._understanding():
+                return self._connect().predict(Money(self.operation.amount_minor or 0, self.operation.currency)).count
+        except Failure:
+            return None
+
     def find(self) -> Receipt:
         """How the operation ended, by the provider's own record. Raises Failure, CannotOpen; Declined where it is not
         done by now."""
@@ -158,6 +169,8 @@ class Caller:
         if operation.verb == "sale":
             basket = baskets.read(operation.basket, load=operation.load_minor, currency=operation.currency)
             return SaleRequest(lines=basket.lines, load=basket.load, amount=amount, customer=self._customer(), **common)
+        if operation.verb == "award":
+            return AwardRequest(amount=amount, **common)
         if operation.verb == "pay":
             return PayRequest(amount=amount, **common)
         assert operation.original is not None

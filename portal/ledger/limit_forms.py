@@ -24,6 +24,7 @@ KINDS: dict[str, Promise] = {
     "sale": _("Selling with a card"),
     "void": _("Voiding"),
     "tip": _("Taking tips"),
+    "award": _("Points for purchases of"),
     "issue_points": _("Giving points"),
     "redeem_points": _("Redeeming points"),
 }

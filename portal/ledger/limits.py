@@ -20,7 +20,7 @@ from portal.money import Money, minor_digits
 
 POINTS = ("issue_points", "redeem_points")
 # The kinds of operation that have an amount, in the order people read them.
-VERBS = ("pay", "top_up", "sale", "void", "tip", *POINTS)
+VERBS = ("pay", "top_up", "sale", "void", "tip", "award", *POINTS)
 
 Table = Mapping[tuple[str, str], int]
 """What stands: the most, by role and verb."""

@@ -304,6 +304,9 @@ class Operation(models.Model):
     before_minor = models.BigIntegerField(null=True, help_text="The card's money read before sending.")
     before_points = models.BigIntegerField(null=True)
     before_at = models.DateTimeField(null=True)
+    predicted_points = models.BigIntegerField(
+        null=True, help_text="What the provider said before sending that a purchase gives: evidence, not a promise."
+    )
     after_minor = models.BigIntegerField(null=True, help_text="The card's money read afterwards.")
     after_points = models.BigIntegerField(null=True)
     after_at = models.DateTimeField(null=True)

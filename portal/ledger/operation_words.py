@@ -89,6 +89,7 @@ _THING: dict[str, Promise] = {
     "pay": _("Payment of %(amount)s"),
     "void": _("Void of %(amount)s"),
     "tip": _("Tip of %(amount)s"),
+    "award": _("Points for a purchase of %(amount)s"),
     "issue_points": _("Issue of %(amount)s"),
     "redeem_points": _("Redemption of %(amount)s"),
 }
@@ -100,6 +101,7 @@ _A_THING: dict[str, Promise] = {
     "pay": _("a payment of %(amount)s"),
     "void": _("a void of %(amount)s"),
     "tip": _("a tip of %(amount)s"),
+    "award": _("points for a purchase of %(amount)s"),
     "issue_points": _("an issue of %(amount)s"),
     "redeem_points": _("a redemption of %(amount)s"),
 }
@@ -123,6 +125,7 @@ TITLES: dict[str, Promise] = {
     "pay": _("Payment"),
     "void": _("Void"),
     "tip": _("Tip"),
+    "award": _("Points for a purchase"),
     "issue_points": _("Points given"),
     "redeem_points": _("Points redeemed"),
 }
@@ -142,6 +145,7 @@ _YOU: dict[str, Promise] = {
     "pay": _("You took %(amount)s"),
     "void": _("You voided %(original)s"),
     "tip": _("You took a tip of %(amount)s"),
+    "award": _("You gave the points for a purchase of %(amount)s"),
     "issue_points": _("You issued %(amount)s"),
     "redeem_points": _("You redeemed %(amount)s"),
 }
@@ -153,6 +157,7 @@ _SOMEBODY: dict[str, Promise] = {
     "pay": _("%(name)s took %(amount)s"),
     "void": _("%(name)s voided %(original)s"),
     "tip": _("%(name)s took a tip of %(amount)s"),
+    "award": _("%(name)s gave the points for a purchase of %(amount)s"),
     "issue_points": _("%(name)s issued %(amount)s"),
     "redeem_points": _("%(name)s redeemed %(amount)s"),
 }
@@ -198,6 +203,7 @@ _CONFIRM: dict[str, Promise] = {
     "sale": _("Sell {goods} for {price} with card {card} at {connection}."),
     "pay": _("Take {amount} from card {card} at {connection}."),
     "tip": _("Take a tip of {amount} from card {card} at {connection}, beside {original}."),
+    "award": _("Give card {card} at {connection} the points for a purchase of {amount}."),
     "issue_points": _("Give {amount} to card {card} at {connection}."),
     "redeem_points": _("Redeem {amount} from card {card} at {connection}."),
 }
@@ -216,6 +222,7 @@ _BUTTON: dict[str, Promise] = {
     "sale": _("Sell for %(amount)s"),
     "pay": _("Take %(amount)s"),
     "tip": _("Take a tip of %(amount)s"),
+    "award": _("Give the points"),
     "issue_points": _("Give %(amount)s"),
     "redeem_points": _("Redeem %(amount)s"),
 }
@@ -269,6 +276,16 @@ def _sale(basket: Basket, at: Mapping[str, str]) -> SafeString:
         )
     )
     return format_html_join(" ", "{}", ((each,) for each in told))
+
+
+def done_just_now(operation: Operation) -> str:
+    """That the same was asked a few minutes ago."""
+    said = (
+        gettext("%(thing)s was done for this card at %(time)s already. Go on only if this is another purchase.")
+        if operation.state == OperationState.DONE
+        else gettext("%(thing)s was asked for this card at %(time)s already, and how it ended is not known yet.")
+    )
+    return said % {"thing": thing(operation), "time": formats.clock(operation.asked_at)}
 
 
 def button(verb: str, *, amount: str, original: Operation | None) -> str:
@@ -350,6 +367,7 @@ _TOLD: dict[str, Promise] = {
     "pay": _("Took %(amount)s from %(card)s."),
     "void": _("Voided %(original)s on %(card)s."),
     "tip": _("Took a tip of %(amount)s from %(card)s."),
+    "award": _("Gave %(card)s the points for a purchase of %(amount)s."),
     "issue_points": _("Gave %(amount)s to %(card)s."),
     "redeem_points": _("Redeemed %(amount)s from %(card)s."),
 }
@@ -361,6 +379,7 @@ _PLANNED: dict[str, Promise] = {
     "pay": _("Take %(amount)s from %(card)s."),
     "void": _("Void %(original)s on %(card)s."),
     "tip": _("Take a tip of %(amount)s from %(card)s."),
+    "award": _("Give %(card)s the points for a purchase of %(amount)s."),
     "issue_points": _("Give %(amount)s to %(card)s."),
     "redeem_points": _("Redeem %(amount)s from %(card)s."),
 }
@@ -595,6 +614,7 @@ class Moment:
 
 _PURPOSES: dict[str, Promise] = {
     "before": _("Asked %(connection)s for the card's balance before sending"),
+    "predict": _("Asked %(connection)s how many points it would give"),
     "after": _("Asked %(connection)s for the card's balance afterwards"),
     "check": _("Asked %(connection)s for the card's balance to find out what became of it"),
     "find": _("Asked %(connection)s how it ended"),

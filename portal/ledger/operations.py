@@ -46,6 +46,10 @@ UNSENT_PAUSES = (2, 5, 15, 60)
 # How often a balance that cannot be read is tried before a person is asked.
 CHECKS = 5
 
+# What looks the same when it is done twice, and within how long a second one is more likely a mistake than a purchase.
+ONCE_EACH = ("award", "issue_points")
+AGAIN_WITHIN = timedelta(minutes=10)
+
 WITHDRAWN = "withdrawn"
 WORKER_LOST = "worker_lost"
 DECIDED_NOT = "decided_not"
@@ -53,8 +57,17 @@ RECORDED_NOT = "recorded_not"
 SEALED_ELSEWHERE = "sealed_elsewhere"
 
 # Which operations each verb needs to refer to, and what it moves on the card: +1 adds, -1 takes, 0 neither, or, of a
-# sale, what only the provider can say.
-_MOVES = {"activate": 0, "top_up": 1, "sale": 0, "pay": -1, "tip": -1, "issue_points": 1, "redeem_points": -1}
+# sale and of the points for a purchase, what only the provider can say.
+_MOVES = {
+    "activate": 0,
+    "top_up": 1,
+    "sale": 0,
+    "pay": -1,
+    "tip": -1,
+    "award": 0,
+    "issue_points": 1,
+    "redeem_points": -1,
+}
 ORIGINALS = {"void": ("pay", "top_up", "sale"), "tip": ("pay",)}
 
 PERMISSIONS = {
@@ -64,6 +77,7 @@ PERMISSIONS = {
     "pay": Permission.TAKE_PAYMENTS,
     "void": Permission.VOID,
     "tip": Permission.TAKE_PAYMENTS,
+    "award": Permission.MOVE_POINTS,
     "issue_points": Permission.MOVE_POINTS,
     "redeem_points": Permission.MOVE_POINTS,
 }
@@ -372,6 +386,22 @@ def withdraw(operation: Operation, *, member: Member) -> bool:
     return bool(taken)
 
 
+def done_just_now(wish: Wish) -> Operation | None:
+    """The newest of the same kind, for as much and for the same card, that was asked a few minutes ago and is not known
+    not to have happened: giving twice what has no reference of its own shows nowhere else."""
+    if wish.verb not in ONCE_EACH or wish.card is None:
+        return None
+    same = Operation.objects.filter(
+        merchant=wish.card.merchant_id,
+        card=wish.card,
+        verb=wish.verb,
+        amount_minor=wish.amount.minor if wish.amount else None,
+        points=wish.points.count if wish.points else None,
+        asked_at__gte=clock.now() - AGAIN_WITHIN,
+    )
+    return same.exclude(state__in=(OperationState.REFUSED, OperationState.FAILED)).order_by("-id").first()
+
+
 # ---- A worker claims the next one -----------------------------------------------------------------------------
 # The queue is one for each connection and verb, and the index has them side by side: `queue` steps from one to the next
 # without reading what stands in them. So what is held (a pause, a switch, a full connection) costs a step, however much
@@ -475,7 +505,8 @@ def _run(operation: Operation) -> None:
         reads = operation.connection.reads_balance_first and operation.card is not None
         before = caller.read("before") if reads else None
         levels = calls.levels_of(before) if before else None
-        if not _may_send(operation, levels):
+        predicted = caller.predict() if operation.verb == "award" else None
+        if not _may_send(operation, levels, predicted):
             return
     except vault.CannotOpen:
         log.exception("a sealed value does not open", extra={"operation": operation.reference})
@@ -497,7 +528,7 @@ def _run(operation: Operation) -> None:
 
 
 @operation_writer.writes
-def _may_send(operation: Operation, levels: Levels | None) -> bool:
+def _may_send(operation: Operation, levels: Levels | None, predicted: int | None = None) -> bool:
     """Store the evidence and that bytes may leave from now on, and make sure at the last moment that this worker still
     holds the lease: one that slept through it must not send late."""
     known = {"before_minor": levels.minor, "before_points": levels.points, "before_at": clock.now()} if levels else {}
@@ -506,6 +537,7 @@ def _may_send(operation: Operation, levels: Levels | None) -> bool:
             pk=operation.pk, state=OperationState.RUNNING, attempt=operation.attempt, lease_until__gt=Now()
         ).update(
             **known,
+            predicted_points=predicted,
             unsent=False,
             lease_until=Now() + timedelta(seconds=settings.OPERATION_LEASE_SECONDS),
         )
@@ -721,7 +753,7 @@ def _settle_by_balance(caller: Caller) -> None:
     both readings are evidence for a person."""
     operation = caller.operation
     if not calls.settles_by_balance(operation) or expected(operation) is None:
-        _close(caller, state=OperationState.NEEDS_PERSON, next_attempt_at=None)
+        _close(caller, None, state=OperationState.NEEDS_PERSON, next_attempt_at=None, **_read_for_a_person(caller))
         return
     try:
         reading = caller.read("check")

@@ -33,6 +33,7 @@ ACTIONS: dict[str, Promise] = {
     "sale": gettext_lazy("Sales"),
     "void": gettext_lazy("Voided"),
     "activate": gettext_lazy("Cards activated"),
+    "award": gettext_lazy("Points for purchases"),
     "issue_points": gettext_lazy("Points given"),
     "redeem_points": gettext_lazy("Points redeemed"),
 }

@@ -19,7 +19,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST
 
-from portal import formats
+from portal import formats, languages
 from portal.connectors import PROVIDERS
 from portal.connectors.base import CardStatus
 from portal.customers import words as customer_words
@@ -58,6 +58,7 @@ ACTIONS: tuple[tuple[str, Promise, str], ...] = (
     ("pay", _("Take payment"), "p"),
     ("top_up", _("Add money"), "u"),
     ("sale", _("Sell"), "s"),
+    ("award", _("Points for a purchase"), "w"),
     ("issue_points", _("Give points"), "i"),
     ("redeem_points", _("Redeem points"), "r"),
     ("tip", _("Tip"), "t"),
@@ -93,6 +94,7 @@ class Question:
     amount: str
     sentence: SafeString
     short: str
+    warnings: list[str]
     second: str
     mail: str
     after: str
@@ -607,6 +609,7 @@ def _question(request: StaffRequest, form: ActionForm) -> Question | None:
             basket=wish.basket,
         ),
         short=short,
+        warnings=_warnings(request, form, wish),
         after=_after(form, amount, wish),
         old_reading=card_words.view(found, None, sees_customers=False).old,
         second=second,
@@ -622,6 +625,16 @@ def _question(request: StaffRequest, form: ActionForm) -> Question | None:
 def _loads(wish: operations.Wish) -> bool:
     """Whether it puts money on the card."""
     return wish.verb == "top_up" or (wish.basket is not None and wish.basket.load is not None)
+
+
+def _warnings(request: StaffRequest, form: ActionForm, wish: operations.Wish) -> list[str]:
+    """What speaks against it, by the provider's own habits and by what was done just now."""
+    provider = PROVIDERS[form.card.connection.provider]
+    said = provider.warning(form.verb, wish.extra or {})
+    told = [languages.said(said) % {"provider": form.card.connection.name}] if said else []
+    if again := operations.done_just_now(wish):
+        told.append(operation_words.done_just_now(again))
+    return told
 
 
 def _second(request: StaffRequest, wish: operations.Wish) -> str:

@@ -22,7 +22,7 @@ from portal.ledger.models import Card, Operation
 from portal.ledger.operations import Wish
 from portal.money import HARD_CAP, Money, Points
 
-MONEY = ("pay", "top_up", "tip")
+MONEY = ("pay", "top_up", "tip", "award")
 POINTS = ("issue_points", "redeem_points")
 WITH_ORIGINAL = ("void", "tip")
 WITH_CUSTOMER = ("activate", "top_up", "sale")
@@ -122,13 +122,24 @@ class ActionForm(forms.Form):
         value = known.get(name)
         if value is not None and (not asked.choices or value in dict(asked.choices)):
             return value
+        if asked.required:
+            return None
         return next((each.default for each in dataclass_fields(self.declared) if each.name == name), None)  # type: ignore[arg-type]
 
     # ---- What the template asks
 
     @property
+    def wanted_fields(self) -> list[forms.BoundField]:
+        """The inputs only this provider has that somebody has to think about: they have no default."""
+        return [each for each in self._extras if isinstance(each.field.widget, forms.RadioSelect)]
+
+    @property
     def extra_fields(self) -> list[forms.BoundField]:
-        """The inputs only this provider has, to be drawn."""
+        """The other inputs only this provider has, which have a sensible value already."""
+        return [each for each in self._extras if not isinstance(each.field.widget, forms.RadioSelect)]
+
+    @property
+    def _extras(self) -> list[forms.BoundField]:
         return [self[name] for name in self.fields if name.startswith("extra_")]
 
     @property
@@ -333,6 +344,13 @@ class ShownLine:
         self.text = values[basket_forms.name(number, "text")]
 
 
+class _Radios(forms.RadioSelect):
+    """With the first of them as what an error leads to."""
+
+    def id_for_label(self, id_: str, index: str | None = None) -> str:
+        return super().id_for_label(id_, "0" if index is None else index)
+
+
 def _field(asked: Field) -> forms.Field:
     """A connector's declared input as a form's field; its own words serve as message ids."""
     said: dict[str, Any] = {
@@ -341,6 +359,10 @@ def _field(asked: Field) -> forms.Field:
         "required": False,  # whether something is missing is for the connector's own rules to say
     }
     match asked.kind:
+        case "choice" if asked.required:
+            # All of them at once, and none of them chosen: somebody has to.
+            choices = [(value, gettext(label)) for value, label in asked.choices]
+            return forms.ChoiceField(choices=choices, widget=_Radios, **said)
         case "choice":
             return forms.ChoiceField(choices=[(value, gettext(label)) for value, label in asked.choices], **said)
         case "switch":

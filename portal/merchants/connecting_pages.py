@@ -32,6 +32,8 @@ VERBS = {
     "pay": gettext_lazy("Take payments"),
     "void": gettext_lazy("Void payments, top-ups and sales"),
     "tip": gettext_lazy("Take tips"),
+    "award": gettext_lazy("Give the points for a purchase"),
+    "issue_code": gettext_lazy("Show a code that gives points to whoever scans it"),
     "issue_points": gettext_lazy("Give points"),
     "redeem_points": gettext_lazy("Redeem points"),
 }

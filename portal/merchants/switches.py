@@ -30,6 +30,8 @@ DOINGS: dict[str, Promise] = {
     "pay": _("Taking payments"),
     "top_up": _("Adding money"),
     "sale": _("Selling with a card"),
+    "award": _("Giving the points for a purchase"),
+    "issue_code": _("Showing codes that give points"),
     "issue_points": _("Giving points"),
     "redeem_points": _("Redeeming points"),
     "tip": _("Taking tips"),

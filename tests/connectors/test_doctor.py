@@ -880,7 +880,7 @@ def test_nothing_secret_is_in_what_is_found(serve, visit, slug):
 
 CAN: dict[str, tuple[str, ...]] = {
     "cardinquiry": ("balance",),
-    "paywizard": tuple(verb for verb in VERBS if verb != "sale"),
+    "paywizard": tuple(verb for verb in VERBS if verb not in ("sale", "award", "issue_code")),
     "secuconnect": ("balance", "activate", "top_up", "sale", "void"),
 }
 
@@ -900,8 +900,8 @@ def test_what_the_options_forbid_is_said_with_its_reason(monkeypatch):
         PayWizard, "unable", lambda options: {"tip": "%(provider)s needs a channel."} if not options["channel"] else {}
     )
 
-    assert [verb for verb, _ in capabilities("paywizard", {"channel": "x"}).cannot] == ["sale"]
-    _sale, (verb, why) = capabilities("paywizard", {"channel": ""}).cannot
+    assert [verb for verb, _ in capabilities("paywizard", {"channel": "x"}).cannot] == ["sale", "award", "issue_code"]
+    _sale, (verb, why), *_codes = capabilities("paywizard", {"channel": ""}).cannot
     assert (verb, why) == ("tip", "PayWizard needs a channel.")
     assert (why.message, why.values) == ("%(provider)s needs a channel.", {"provider": "PayWizard"})
 

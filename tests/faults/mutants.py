@@ -43,8 +43,8 @@ def _send_as_if_nothing_left() -> None:
 
     as_it_is = operations._may_send
 
-    def may_send(operation: Operation, levels: Levels | None) -> bool:
-        allowed = as_it_is(operation, levels)
+    def may_send(operation: Operation, levels: Levels | None, predicted: int | None = None) -> bool:
+        allowed = as_it_is(operation, levels, predicted)
         with connection.cursor() as cursor:
             cursor.execute(
                 "UPDATE ledger_operation SET unsent = true WHERE id = %s AND state = 'running'", [operation.pk]
