@@ -8,13 +8,14 @@ from portal.connectors.base import Connector, Misconfigured, SettingsError
 from portal.connectors.cardinquiry import CardInquiry
 from portal.connectors.http import Exchange, Wire
 from portal.connectors.paywizard import PayWizard
+from portal.connectors.revenuemonster import RevenueMonster
 from portal.connectors.secuconnect import Secuconnect
 from portal.connectors.tokens import TokenStore, own
 
 __all__ = ["PROVIDERS", "connect"]
 
 PROVIDERS: Mapping[str, type[Connector]] = MappingProxyType(
-    {each.slug: each for each in (CardInquiry, PayWizard, Secuconnect)}
+    {each.slug: each for each in (CardInquiry, PayWizard, RevenueMonster, Secuconnect)}
 )
 """{slug: connector class}: every provider there is."""
 

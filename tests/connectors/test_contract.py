@@ -8,6 +8,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from portal.connectors import PROVIDERS, connect, findings
 from portal.connectors.addresses import check
@@ -47,6 +49,13 @@ from tests.connectors.servers import after, answering, dripping, hanging_up_afte
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
+# Made for this run: a key in the repository would be one that somebody uses.
+PRIVATE_KEY = (
+    rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    .private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    .decode()
+)
+
 # One valid set of settings and one request a verb, by provider; base addresses are put in by the tests.
 SETTINGS: dict[str, dict[str, object]] = {
     "cardinquiry": {
@@ -58,6 +67,11 @@ SETTINGS: dict[str, dict[str, object]] = {
         "client_id": "825429536610058240",
         "client_secret": "canary-client-secret",
         "token": "canary-token",
+    },
+    "revenuemonster": {
+        "client_id": "5499912462549392881",
+        "client_secret": "canary-client-secret",
+        "private_key": PRIVATE_KEY,
     },
     "secuconnect": {
         "client_id": "f0478f73afe218e8b5f751a07c978ecf",
@@ -87,8 +101,13 @@ REQUESTS: dict[str, Any] = {
 }
 
 # What only one provider can be asked: another currency, ids of another shape, cards that it makes itself.
-EUROS = Money(1050, "EUR")
+EUROS, RINGGIT = Money(1050, "EUR"), Money(1050, "MYR")
 REQUESTS_OF: dict[str, dict[str, Any]] = {
+    "revenuemonster": {
+        "award": AwardRequest(number=NUMBER, amount=RINGGIT, reference=REFERENCE),
+        "issue_code": CodeRequest(amount=RINGGIT, reference=REFERENCE),
+        "void": VoidRequest(original="83f575034d45f776b8e1fed1a26e2fee", amount=RINGGIT, reference=REFERENCE),
+    },
     "secuconnect": {
         "activate": ActivateRequest(number="", reference=REFERENCE, customer=CUSTOMER),
         "top_up": TopUpRequest(number=NUMBER, amount=EUROS, reference=REFERENCE, customer=CUSTOMER),
@@ -107,6 +126,7 @@ REQUESTS_OF: dict[str, dict[str, Any]] = {
 # Where what is asked for takes several calls: the answers to those before the one that does it, by the beginning of
 # their first lines. They move nothing.
 TOKEN = {b"POST /base/oauth/token ": response(b'{"access_token": "canary-access", "expires_in": 1200}')}
+LONG_TOKEN = {b"POST /base/v1/token ": response(b'{"accessToken": "canary-access", "expiresIn": 2591999}')}
 
 
 def created(cents: int) -> dict[bytes, bytes]:
@@ -119,6 +139,7 @@ def created(cents: int) -> dict[bytes, bytes]:
 
 APPLIED = {b"POST /base/api/v2/Smart/Transactions/STX_1/preTransaction ": response(b'{"missing_sum": 0}')}
 BEFORE: dict[tuple[str, str], dict[bytes, bytes]] = {
+    **{("revenuemonster", verb): LONG_TOKEN for verb in PROVIDERS["revenuemonster"].supports()},
     ("secuconnect", "balance"): TOKEN,
     ("secuconnect", "activate"): TOKEN | created(0),
     ("secuconnect", "top_up"): TOKEN | created(EUROS.minor),
@@ -479,6 +500,7 @@ FILES = [
 ]
 REQUEST_OF = {verb: type(request) for verb, request in REQUESTS.items()}
 PRESENT = {"x-api-key": "<present>", "jwt-token": "<present>", "sign": "<re-signed>", "authorization": "<present>"}
+PRESENT |= dict.fromkeys(("x-nonce-str", "x-timestamp", "x-signature"), "<present>")
 
 
 def test_every_provider_has_examples(slug):
@@ -516,8 +538,8 @@ def settings_for(slug, example):
     expected = example.get("reading") or example.get("receipt") or {}
     currencies = {each["currency"] for each in expected.get("balances", ()) if "currency" in each}
     currencies |= {example["call"][name] for name in ("currency",) if name in example["call"]}
-    settings = {"currency": (currencies or {"USD" if slug == "paywizard" else "EUR"}).pop()}
-    if example["call"]["verb"] == "void":
+    settings = {"currency": (currencies or {{"paywizard": "USD", "revenuemonster": "MYR"}.get(slug, "EUR")}).pop()}
+    if example["call"]["verb"] == "void" and slug == "paywizard":
         settings["amount_on_void"] = "amount_minor" in example["call"]
     return settings | example.get("settings", {})
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -86,6 +88,9 @@ OWN: dict[str, dict[Reason | Detail, str]] = {
         Reason.WRONG_KEY: "The stored key is the browser key: it contains the words VisibleKey.",
     },
     "paywizard": {},
+    "revenuemonster": {
+        Reason.ACCESS_REFUSED: "{} knows our credentials and does not let them give points.",
+    },
     "secuconnect": {},
 }
 
@@ -168,7 +173,7 @@ def steps(found):
 
 
 # Where a token is fetched first.
-CALLS = {"secuconnect": 2}
+CALLS = {"revenuemonster": 2, "secuconnect": 2}
 
 
 # ---- A good connection ---------------------------------------------------------------------------------------
@@ -251,6 +256,13 @@ def paywizard_card(end: str) -> dict[str, object]:
 
 
 TOKEN = response(b'{"access_token": "t", "expires_in": 1200}')
+LONG_TOKEN = response(b'{"accessToken": "t", "expiresIn": 2591999}')
+CALCULATE = "/v3/loyalty/spending-reward/calculate"
+OTHER_KEY = (
+    rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    .private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    .decode()
+)
 
 
 def after_the_token(body: object, status: int = 200) -> tuple[bytes, bytes]:
@@ -260,6 +272,11 @@ def after_the_token(body: object, status: int = 200) -> tuple[bytes, bytes]:
 def no_of_secuconnect(code: int, details: str) -> tuple[bytes, bytes]:
     body = {"status": "error", "error": "ProductFormatException", "error_details": details, "code": code}
     return after_the_token(body, status=400)
+
+
+def no_of_revenuemonster(code: str, status: int = 400) -> tuple[bytes, bytes]:
+    body = {"error": {"code": code, "message": "No"}}
+    return LONG_TOKEN, response(json.dumps(body).encode(), status=status)
 
 
 def secuconnect_card(end: str) -> dict[str, object]:
@@ -375,6 +392,60 @@ FAILURES: dict[str, dict[str, Case]] = {
         "pending": Case(envelope(200, "in progress", account(result=2)), ACCEPTED, Reason.PENDING),
         "duplicate": Case(envelope(409, "duplicate order"), ACCEPTED, Reason.DUPLICATE),
     },
+    "revenuemonster": {
+        "refused": Case(Fault("refuse"), ACCEPTED, Reason.KEY_REFUSED),
+        "a wrong secret": Case(
+            SANDBOX_ITSELF,
+            ACCEPTED,
+            Reason.KEY_REFUSED,
+            settings={"client_secret": "a-secret-of-nobody"},
+            said="InvalidClient Client authentication failed",
+        ),
+        "a wrong client": Case(SANDBOX_ITSELF, ACCEPTED, Reason.KEY_REFUSED, settings={"client_id": "nobody"}),
+        "another private key": Case(
+            SANDBOX_ITSELF,
+            ACCEPTED,
+            Reason.KEY_REFUSED,
+            Detail.SIGNATURE,
+            settings={"private_key": OTHER_KEY},
+            said="INVALID_REQUEST_SIGNATURE Request signature is invalid",
+        ),
+        "no public key": Case(
+            no_of_revenuemonster("CLIENT_NOT_SET_PUBLIC_KEY", 403), ACCEPTED, Reason.KEY_REFUSED, Detail.SIGNATURE
+        ),
+        "another time": Case(
+            no_of_revenuemonster("INVALID_TIMESTAMP", 403), ACCEPTED, Reason.KEY_REFUSED, Detail.CLOCK
+        ),
+        "the token is suspended": Case(
+            no_of_revenuemonster("TOKEN_SUSPENDED", 401), ACCEPTED, Reason.KEY_REFUSED, Detail.TOKEN_REFUSED
+        ),
+        "not let in": Case(no_of_revenuemonster("CLIENT_NO_PERMISSION", 403), ACCEPTED, Reason.ACCESS_REFUSED),
+        "not subscribed": Case(no_of_revenuemonster("LOYALTY_NOT_SUBSCRIBED"), ACCEPTED, Reason.ACCESS_REFUSED),
+        "a token that is none": Case(response(b'{"accessToken": 1}'), ACCEPTED, Reason.UNREADABLE),
+        "its question is throttled": Case(
+            Fault("throttle", 30, path=CALCULATE), ACCEPTED, Reason.THROTTLED, retry_after=30
+        ),
+        "its question is silent": Case(Fault("timeout_before", 30, path=CALCULATE), ACCEPTED, Reason.TIMEOUT),
+        "its question is rubbish": Case(Fault("garbage", path=CALCULATE), ACCEPTED, Reason.UNREADABLE),
+        "its own error": Case(no_of_revenuemonster("SYSTEM_ERROR"), ACCEPTED, Reason.SERVER_ERROR),
+        "points that are a text": Case(
+            (LONG_TOKEN, response(b'{"code": "SUCCESS", "item": {"point": "3"}}')), READS, Reason.UNREADABLE
+        ),
+        "no rule for purchases": Case(no_of_revenuemonster("SPENDING_NOT_FOUND", 404), ACCEPTED, Reason.REFUSED),
+        "a code nobody documented": Case(
+            no_of_revenuemonster("TRANSACTIN_STATUS_NOT_SUCCESS"),
+            ACCEPTED,
+            Reason.UNKNOWN_WORD,
+            said="TRANSACTIN_STATUS_NOT_SUCCESS No",
+        ),
+        "no funds": Case(no_of_revenuemonster("LOYALTY_INSUFFICIENT"), ACCEPTED, Reason.NOT_ENOUGH),
+        "no member": Case(no_of_revenuemonster("MEMBER_NOT_FOUND", 404), ACCEPTED, Reason.CARD_UNKNOWN),
+        "no active member": Case(no_of_revenuemonster("LOYALTY_STATUS_ERROR"), ACCEPTED, Reason.CARD_INACTIVE),
+        "no such code": Case(no_of_revenuemonster("LOYALTY_SPENDING_NOT_FOUND"), ACCEPTED, Reason.ORIGINAL_UNKNOWN),
+        "scanned": Case(no_of_revenuemonster("LOYALTY_POINT_ALREADY_REDEEMED"), ACCEPTED, Reason.TOO_LATE),
+        "in the works": Case(no_of_revenuemonster("LOYALTY_POINT_IS_PROCESSING"), ACCEPTED, Reason.PENDING),
+        "seen before": Case(no_of_revenuemonster("DUPLICATE_REQUEST", 403), ACCEPTED, Reason.DUPLICATE),
+    },
     "secuconnect": {
         "refused": Case(Fault("refuse"), ACCEPTED, Reason.KEY_REFUSED),
         "a wrong secret": Case(
@@ -432,6 +503,12 @@ NEVER: dict[str, dict[Reason, str]] = {
     "paywizard": {
         Reason.WRONG_KEY: "it has no keys for browsers",
         Reason.BAD_INPUT: "the settings take no bad number",
+        Reason.UNSUPPORTED: "it has a check",
+    },
+    "revenuemonster": {
+        Reason.MISMATCH: "its check is about no member",
+        Reason.WRONG_KEY: "it has no keys for browsers",
+        Reason.BAD_INPUT: "it asks about no number",
         Reason.UNSUPPORTED: "it has a check",
     },
     "secuconnect": {
@@ -864,7 +941,7 @@ def test_nothing_secret_is_in_what_is_found(serve, visit, slug):
         """Answers with all that it was sent."""
         asked = server.read_request(connection).decode()
         words = json.dumps(asked)
-        told = f'"error": {{"Message": {words}}}, "error_description": {words}'
+        told = f'"error": {{"Message": {words}, "message": {words}}}, "error_description": {words}'
         body = f'{{"code": 401, "msg": {words}, {told}}}'.encode()
         connection.sendall(response(body, status=401, headers={"x-fieldpine-trace": "canary"[:3]}))
 
@@ -881,6 +958,7 @@ def test_nothing_secret_is_in_what_is_found(serve, visit, slug):
 CAN: dict[str, tuple[str, ...]] = {
     "cardinquiry": ("balance",),
     "paywizard": tuple(verb for verb in VERBS if verb not in ("sale", "award", "issue_code")),
+    "revenuemonster": ("balance", "void", "award", "issue_code", "issue_points", "redeem_points"),
     "secuconnect": ("balance", "activate", "top_up", "sale", "void"),
 }
 

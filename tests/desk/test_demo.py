@@ -72,7 +72,7 @@ def test_connections_follow_a_sandbox_that_moved_to_another_port(loaded, setting
 
     call_command("demo", follow=True, stdout=(said := StringIO()))
 
-    assert said.getvalue() == "9 practice connections follow the sandbox to http://127.0.0.1:9.\n"
+    assert said.getvalue() == "12 practice connections follow the sandbox to http://127.0.0.1:9.\n"
     for each in Connection.objects.exclude(pk=own.pk):
         assert each.options["base_url"] == f"http://127.0.0.1:9/{each.provider}"
         assert connections.settings_for_a_call(each)
@@ -103,15 +103,16 @@ def test_both_merchants_are_connected_to_every_sandbox(loaded, slug):
     assert [(each.name, each.environment, each.only_this_desk) for each in mine] == [
         ("CardInquiry", "sandbox", False),
         ("PayWizard", "sandbox", True),
+        ("Revenue Monster", "sandbox", False),
         ("secuconnect", "sandbox", False),
     ]
-    assert [each.options["currency"] for each in mine] == [mine[0].merchant.currency, "USD", "EUR"]
+    assert [each.options["currency"] for each in mine] == [mine[0].merchant.currency, "USD", "MYR", "EUR"]
 
 
 def test_the_scan_box_offers_every_connection(loaded, signed_in):
     page = signed_in(Person.objects.get(email="alice@example.com")).get("/m/baeckerei-jung/").text
 
-    names = ("CardInquiry", "PayWizard", "secuconnect")
+    names = ("CardInquiry", "PayWizard", "Revenue Monster", "secuconnect")
     places = [page.index(f"{name} · sandbox") for name in names]
     assert places == sorted(places)
 

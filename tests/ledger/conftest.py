@@ -19,7 +19,11 @@ from portal.money import Money, Points
 from tests.conftest import Sandbox
 
 CARD = "914639258868500"  # 30.10 and 53 points
-CALLS = {"paywizard": "/ovstrade/openLoyaltyPay/", "secuconnect": "/api/v2/Smart/Transactions"}
+CALLS = {
+    "revenuemonster": "/v3/loyalty/",
+    "paywizard": "/ovstrade/openLoyaltyPay/",
+    "secuconnect": "/api/v2/Smart/Transactions",
+}
 
 
 class Till:
@@ -102,6 +106,24 @@ def loads(jung: Any, alice: Any, secuconnect: Connection, sandbox: Sandbox, sett
     settings.OPERATION_SECONDS, settings.OPERATION_LEASE_SECONDS, settings.QUIET_SECONDS = 2, 6, 0
     with tenancy.merchant(jung.pk):
         yield Till(Member.objects.select_related("merchant", "person").get(person=alice), secuconnect, sandbox)
+
+
+@pytest.fixture
+def revenuemonster(arrange: Callable[[], Any], jung: Any, sandbox: Sandbox) -> Connection:
+    """Jung's connection to Revenue Monster, where no award has a reference."""
+    with arrange():
+        practice.add(jung, {"revenuemonster": sandbox.credentials("revenuemonster")})
+        connection: Connection = jung.connection_set.get(provider="revenuemonster")
+        Connection.objects.filter(pk=connection.pk).update(per_second=1000)
+    return connection
+
+
+@pytest.fixture
+def awards(jung: Any, alice: Any, revenuemonster: Connection, sandbox: Sandbox, settings: Any) -> Any:
+    """Alice's till with Revenue Monster's members."""
+    settings.OPERATION_SECONDS, settings.OPERATION_LEASE_SECONDS, settings.QUIET_SECONDS = 2, 6, 0
+    with tenancy.merchant(jung.pk):
+        yield Till(Member.objects.select_related("merchant", "person").get(person=alice), revenuemonster, sandbox)
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ BASICS = {
         ("AT", "EUR", "Europe/Vienna", "de", ()),
         ("NZ", "NZD", "Pacific/Auckland", "en", ("CardInquiry",)),
         ("US", "USD", "America/New_York", "en", ("PayWizard",)),
-        ("MY", "MYR", "Asia/Kuala_Lumpur", "en", ()),
+        ("MY", "MYR", "Asia/Kuala_Lumpur", "en", ("Revenue Monster",)),
         ("ZA", "ZAR", "Africa/Johannesburg", "en", ()),
     ],
 )
@@ -189,6 +189,7 @@ def test_a_worker_connects_it_once(jung, sandbox, everything):
     assert sorted(Connection.objects.filter(merchant=jung).values_list("provider", "environment")) == [
         ("cardinquiry", "sandbox"),
         ("paywizard", "sandbox"),
+        ("revenuemonster", "sandbox"),
         ("secuconnect", "sandbox"),
     ]
 
