@@ -34,7 +34,9 @@ def opens_a_shop(visitor, country: str) -> str:
     visitor.types("Name of the shop", name)
     visitor.page.get_by_label("Country", exact=True).select_option(country)
     if visitor.page.evaluate("document.documentElement.classList.contains('script')"):
-        visitor.sees({"NZ": "often use CardInquiry", "US": "often use PayWizard"}[country])
+        visitor.sees(
+            {"NZ": "often use CardInquiry", "US": "often use PayWizard", "DE": "often use secuconnect"}[country]
+        )
     else:
         visitor.clicks("Propose what follows from it")
     visitor.clicks("Open the shop")
