@@ -57,6 +57,7 @@ from portal.merchants import (
     till_pages,
 )
 from portal.merchants import views as merchants
+from portal.shopper import views as shopper
 
 handler500 = "portal.desk.failing.broken"
 
@@ -110,6 +111,11 @@ urlpatterns = [
     path("merchants/found/", founding_pages.found, name="found"),
     path("invitation/", invitation_pages.invitation, name="invitation"),
     path("invitations/<path:token>", invitation_pages.link, name="invitation_link"),
+    # The public balance page: for everybody, so `shop` and not `merchant`, which is for members.
+    path("b/<slug:shop>/", shopper.balance_page, name="balance_page"),
+    path("b/<slug:shop>/style.css", shopper.balance_style, name="balance_style"),
+    path("b/<slug:shop>/logo", shopper.balance_logo, name="balance_logo"),
+    path("b/<slug:shop>/<uuid:key>/", shopper.balance_answer, name="balance_answer"),
     path("m/<slug:merchant>/", home.home, name="desk"),
     path("m/<slug:merchant>/practice/", founding_pages.practice, name="practice"),
     path("m/<slug:merchant>/scan/", scan.scan, name="scan"),

@@ -58,6 +58,7 @@ from portal.merchants.models import (
 )
 from portal.merchants.roles import Permission, Role
 from portal.money import Money
+from portal.shopper import deciding
 
 CARD = "914639258868500"
 
@@ -250,6 +251,13 @@ class Shop:
         assert isinstance(made, Approval)
         return made
 
+    @cached_property
+    def balance_page(self) -> Merchant:
+        """An open page, over the connection."""
+        deciding.change(self.owner, {"is_open": True})
+        Connection.objects.filter(pk=self.connection.pk).update(public_use=True)
+        return self.merchant
+
     def _pays(self, card: Card, **through: dict[str, object]) -> Operation:
         """A payment taken through these states, as no code of ours would."""
         wish = operations.Wish(verb="pay", card=card, amount=Money(1000, self.merchant.currency))
@@ -315,6 +323,11 @@ SAMPLES: dict[str, Sample] = {
     "detach_card": lambda shop: shop.card.key,
 }
 
+SAMPLES |= {
+    **dict.fromkeys(["balance_page", "balance_style", "balance_logo"], lambda shop: {"shop": shop.balance_page.slug}),
+    "balance_answer": lambda shop: {"shop": shop.balance_page.slug, "key": uuid.uuid4()},
+}
+
 # Where a post needs another permission than seeing the page does.
 POSTING: dict[str, Permission] = {
     "connection": Permission.CONNECT,
@@ -367,6 +380,11 @@ ELSEWHERE: dict[str, str] = {
     "choose": SIGNED_IN,
     "found": SIGNED_IN,
     "end_viewing": SIGNED_IN,
+    # shoppers
+    "balance_page": EVERYBODY,
+    "balance_style": EVERYBODY,
+    "balance_logo": EVERYBODY,
+    "balance_answer": EVERYBODY,
     # the administration
     "on_call": ADMINISTRATORS,
     "on_call_find": ADMINISTRATORS,

@@ -18,6 +18,8 @@ from portal.ledger import limits
 from portal.merchants import accounts, pins, practice, tenancy
 from portal.merchants.models import AuditEntry, Member, Merchant, Person, Store
 from portal.merchants.roles import Permission, Role, may
+from portal.shopper import deciding
+from portal.shopper.models import BalancePage
 
 # Made-up people on made-up data; in an installation that is not a demo none of them exists.
 PASSWORD = "look-around-2026"
@@ -100,6 +102,8 @@ def load(credentials: Mapping[str, Mapping[str, str]]) -> None:
         merchants = [_load_merchant(made_up, credentials) for made_up in MERCHANTS]
     for merchant in merchants:
         demo_customers.load(merchant)
+        with tenancy.merchant(merchant.pk):
+            _open_balance_page(merchant)
 
 
 def _all_rows() -> AbstractContextManager[None]:
@@ -128,6 +132,15 @@ def _load_merchant(made_up: DemoMerchant, credentials: Mapping[str, Mapping[str,
             pins.choose(member, PIN, request=None)
     practice.add(merchant, credentials)
     return merchant
+
+
+def _open_balance_page(merchant: Merchant) -> None:
+    """Where shoppers may look at their CardInquiry cards, told as those of its sandbox are."""
+    if BalancePage.objects.filter(merchant=merchant).exists():
+        return
+    owner = Member.objects.select_related("merchant", "person").get(merchant=merchant, role=Role.OWNER)
+    merchant.connection_set.filter(provider="cardinquiry").update(public_use=True)
+    deciding.change(owner, {"is_open": True, "last_digits": 5, "number_length": 16, "in_sequence": False})
 
 
 def _person(name: str) -> Person:

@@ -52,6 +52,9 @@ def stack(elsewhere: Elsewhere, sandbox_port: int) -> Iterator[Stack]:
             "PROVIDER_ORIGINS_ALLOWED": elsewhere.origins,
             "SSL_CERT_FILE": elsewhere.ca_file,  # as OpenSSL is told of an issuer
             "CONNECTION_TESTS_AN_HOUR": "1000",  # a journey meets in a minute what people meet in a year
+            # All shoppers of all journeys share one address.
+            **dict.fromkeys(["SHOPPER_ADDRESS_MINUTE", "SHOPPER_ADDRESS_HOUR", "SHOPPER_ADDRESS_DAY"], "1000"),
+            **dict.fromkeys(["SHOPPER_NETWORK_HOUR", "SHOPPER_PIN_CARDS"], "1000"),
         },
     )
     running.start()

@@ -1,0 +1,101 @@
+"""A shopper with a telephone, and the public balance page of Bäckerei Jung."""
+
+import io
+
+import pytest
+import zxingcpp
+from PIL import Image
+
+PAGE = "/b/baeckerei-jung/"
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+SMALL_PHONE = {"viewport": {"width": 320, "height": 568}, "has_touch": True, "is_mobile": True}
+GERMAN = {"locale": "de-DE", **PHONE}
+# Cards of this journey's own.
+CARD, VOUCHER = "6280390000020100", "6280390000007525"
+
+
+def asks(visitor, number: str, pin: str = "1234") -> None:
+    visitor.opens(PAGE)
+    visitor.types("Card number, or its last 5 characters", number)
+    visitor.types("PIN or password on the card", pin)
+    visitor.clicks("Show the balance")
+
+
+@pytest.mark.parametrize(
+    "visitor", [PHONE, SMALL_PHONE, {**PHONE, "color_scheme": "dark"}, {"color_scheme": "dark"}], indirect=True
+)
+def test_a_balance_on_a_telephone(visitor):
+    visitor.opens(PAGE)
+    visitor.has_no_sideways_scroll()
+    visitor.finds_no_barrier()
+
+    asks(visitor, CARD)
+    visitor.sees("€100.00", within=30)
+
+    visitor.has_no_sideways_scroll()
+    assert visitor.page.locator("#said").inner_text().startswith("The balance is €100.00. Valid until")
+    assert CARD not in visitor.page.content()
+    assert CARD not in visitor.page.url
+
+
+@pytest.mark.parametrize("visitor", [PHONE], indirect=True)
+def test_the_barcode_can_be_scanned_from_the_screen(visitor):
+    asks(visitor, VOUCHER)
+    visitor.sees("€7.25", within=30)
+    visitor.clicks("Show barcode for the till")
+    visitor.page.locator("dialog.barcode svg").wait_for()
+    visitor.finds_no_barrier()
+
+    screen = Image.open(io.BytesIO(visitor.page.screenshot()))
+    assert [each.text for each in zxingcpp.read_barcodes(screen)] == [VOUCHER]
+
+    visitor.clicks("Close")
+    visitor.clicks("Check another card", "link")
+    visitor.page.wait_for_url(f"**{PAGE}")
+
+
+@pytest.mark.parametrize("visitor", [PHONE], indirect=True)
+def test_what_is_wrong_is_said_once_and_alike_and_nothing_typed_is_lost(visitor):
+    asks(visitor, "12")
+    visitor.sees("Type at least 5 characters of the card number.", within=30)
+    visitor.finds_no_barrier()
+    assert visitor.page.input_value("#id_number") == "12"
+    assert visitor.page.input_value("#id_pin") == "1234"
+
+    visitor.types("Card number, or its last 5 characters", "6280390000041414")
+    visitor.clicks("Show the balance")
+    visitor.sees("We could not show a balance for these details.", within=30)
+    visitor.finds_no_barrier()
+
+
+@pytest.mark.parametrize("visitor", [SMALL_PHONE], indirect=True)
+def test_an_end_that_two_cards_have_asks_for_the_whole_number(visitor):
+    asks(visitor, "77777")
+    visitor.sees("Please type the whole number.", within=30)
+    visitor.has_no_sideways_scroll()
+    visitor.finds_no_barrier()
+
+    visitor.types("Whole card number", "6280391100077777")
+    visitor.clicks("Show the balance")
+
+    visitor.sees("€60.00", within=30)
+
+
+@pytest.mark.parametrize("visitor", [GERMAN], indirect=True)
+def test_in_german(visitor):
+    visitor.opens(PAGE)
+    visitor.types("Kartennummer oder deren letzte 5 Zeichen", "20100")
+    visitor.types("PIN oder Passwort auf der Karte", "1234")
+    visitor.clicks("Guthaben anzeigen")
+
+    visitor.sees("100,00\u00a0€", within=30)
+    visitor.clicks("English")
+    visitor.sees("Balance of your card")
+
+
+@pytest.mark.parametrize("visitor", [{"java_script_enabled": False, **PHONE}], indirect=True)
+def test_without_scripts_the_page_says_what_to_do(visitor):
+    visitor.opens(PAGE)
+
+    assert visitor.page.locator("noscript p").last.is_visible()
+    assert not visitor.page.get_by_role("button", name="Show the balance").is_visible()
