@@ -383,8 +383,9 @@ SHOPPER_PIN_CARDS = env_count("SHOPPER_PIN_CARDS", 20, least=1)
 # Of one merchant's shoppers so many are asked about at once, and so many wait.
 SHOPPERS_AT_ONCE = env_count("SHOPPERS_AT_ONCE", 4, least=1)
 SHOPPERS_WAITING = env_count("SHOPPERS_WAITING", 20, least=1)
-# Hashings on average for one try, each of 2,000 rounds: half a second to two seconds of a telephone.
-SHOPPER_WORK = env_count("SHOPPER_WORK", 256, least=1)
+# Hashings on average for one try, each of 2,000 rounds: half a second of a server's core, two of a telephone's, which
+# begins with the first key that is typed.
+SHOPPER_WORK = env_count("SHOPPER_WORK", 1024, least=1)
 SHOPPER_PROOF_SECONDS = env_count("SHOPPER_PROOF_SECONDS", 5 * 60, least=5)
 SHOPPER_TYPING_SECONDS = env_count("SHOPPER_TYPING_SECONDS", 2, least=0)  # nobody types number and PIN faster
 SHOPPER_SHOWN_SECONDS = env_count("SHOPPER_SHOWN_SECONDS", 5 * 60, least=30)  # then the balance is asked for anew

@@ -57,6 +57,7 @@ from portal.merchants import (
     till_pages,
 )
 from portal.merchants import views as merchants
+from portal.shopper import settings_pages as balance
 from portal.shopper import views as shopper
 
 handler500 = "portal.desk.failing.broken"
@@ -170,6 +171,16 @@ urlpatterns = [
         "m/<slug:merchant>/settings/limits/day/<uuid:key>/take-back/",
         daily_limit_pages.take_back,
         name="take_back_daily_limit",
+    ),
+    path("m/<slug:merchant>/settings/balance-page/", balance.balance_settings, name="balance_settings"),
+    path("m/<slug:merchant>/settings/balance-page/open-again/", balance.open_again, name="open_balance_page_again"),
+    path("m/<slug:merchant>/settings/balance-page/poster/", balance.balance_poster, name="balance_poster"),
+    path("m/<slug:merchant>/settings/balance-page/snippets/", balance.balance_snippets, name="balance_snippets"),
+    path("m/<slug:merchant>/settings/balance-page/tries/", balance.balance_tries, name="balance_tries"),
+    path(
+        "m/<slug:merchant>/settings/balance-page/tries/<uuid:key>/forgive/",
+        balance.forgive_tries,
+        name="forgive_tries",
     ),
     path("m/<slug:merchant>/settings/", merchants.settings_page, name="settings"),
     path("m/<slug:merchant>/settings/tills/", till_pages.tills_page, name="tills"),

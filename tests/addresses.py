@@ -59,6 +59,7 @@ from portal.merchants.models import (
 from portal.merchants.roles import Permission, Role
 from portal.money import Money
 from portal.shopper import deciding
+from portal.shopper.models import Try, try_writer
 
 CARD = "914639258868500"
 
@@ -258,6 +259,20 @@ class Shop:
         Connection.objects.filter(pk=self.connection.pk).update(public_use=True)
         return self.merchant
 
+    @cached_property
+    def shopper_try(self) -> Try:
+        """A wrong one."""
+        prints = dict.fromkeys(["browser", "address", "network", "card", "pin"], b"i1:0")
+        row = Try(merchant=self.balance_page, connection=self.connection, outcome="refused", challenge=uuid.uuid4())
+        try_writer._open.set(True)
+        try:
+            for name, value in (prints | {"whole": True, "step_ms": 500}).items():
+                setattr(row, name, value)
+            row.save()
+        finally:
+            try_writer._open.set(False)
+        return row
+
     def _pays(self, card: Card, **through: dict[str, object]) -> Operation:
         """A payment taken through these states, as no code of ours would."""
         wish = operations.Wish(verb="pay", card=card, amount=Money(1000, self.merchant.currency))
@@ -325,6 +340,7 @@ SAMPLES: dict[str, Sample] = {
 
 SAMPLES |= {
     **dict.fromkeys(["balance_page", "balance_style", "balance_logo"], lambda shop: {"shop": shop.balance_page.slug}),
+    "forgive_tries": lambda shop: shop.shopper_try.key,
     "balance_answer": lambda shop: {"shop": shop.balance_page.slug, "key": uuid.uuid4()},
 }
 

@@ -269,6 +269,15 @@ class Connector:
         """Whether a look-up over a connection with these `options` needs the card's PIN."""
         return False
 
+    # Whether the provider has keys for browsers, with which a merchant's own site asks it without us.
+    has_browser_key: ClassVar[bool] = False
+
+    @classmethod
+    def browser_snippet(cls, options: Mapping[str, object], key: str) -> str:
+        """HTML for the merchant's own site, with which a shopper's browser asks the provider itself. Raises
+        fields.Refused for a key that is not for browsers."""
+        raise Unsupported(reason=Reason.UNSUPPORTED)
+
     @classmethod
     def warning(cls, verb: str, extra: Mapping[str, object]) -> Message | None:
         """What speaks against `verb` with these inputs, so that it is thought over before it is confirmed; about

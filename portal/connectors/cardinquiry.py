@@ -67,6 +67,45 @@ def _server_key(key: str) -> str:
     return key
 
 
+# The document's second way: "directly call this API from the client browser". What comes is shown as text, not as HTML.
+_SNIPPET = """<form id="card-balance" autocomplete="off">
+  <label>Card number <input name="card" required></label>
+  <label>Password <input name="pass" required></label>
+  <button>Show the balance</button>
+  <p role="status"></p>
+</form>
+<script>
+{
+  const form = document.getElementById("card-balance");
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const said = form.querySelector("[role=status]");
+    const { card, pass } = Object.fromEntries(new FormData(form));
+    said.textContent = "One moment…";
+    try {
+      const answer = await fetch(%(url)s + encodeURIComponent(card) + "?pass=" + encodeURIComponent(pass), {
+        headers: { "X-Api-Key": %(key)s },
+        referrerPolicy: "no-referrer",
+      });
+      const cards = answer.ok && (await answer.json()).data?.Cards;
+      const found = cards?.length === 1 && ["ok", "zero", "expired"].includes(cards[0].Status) && cards[0];
+      said.textContent = found
+        ? (found.Status === "expired" ? "This card has expired." : "Balance: " + (found.Balance ?? "ask in the shop"))
+        : cards?.[0]?.Status === "needfullcode" ? "Please type the whole number."
+        : "We could not show a balance for these details.";
+    } catch {
+      said.textContent = "The card system does not answer. Your money is safe.";
+    }
+  });
+}
+</script>"""
+
+
+def _in_a_script(text: str) -> str:
+    """As a JavaScript string that cannot end the script it stands in."""
+    return json.dumps(text).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
 def _check_number(typed: str) -> str:
     try:
         return CardInquiry.clean_number(typed, {"minimum_length": MINIMUM})
@@ -172,6 +211,20 @@ class CardInquiry(Connector):
             ),
         }
     )
+
+    has_browser_key = True
+
+    @classmethod
+    def browser_snippet(cls, options: Mapping[str, object], key: str) -> str:
+        """A form and a script that ask with the browser key."""
+        if "visiblekey" not in key.lower():
+            raise Refused(
+                "This is no browser key: it does not contain the words VisibleKey. Never put another key into a page.",
+                reason=Reason.WRONG_KEY,
+            )
+        if not re.fullmatch("[!-~]+", key):
+            raise Refused("The key must not contain spaces, line breaks or letters with accents.")
+        return _SNIPPET % {"url": _in_a_script(f"{options['base_url']}/CardInquiry/"), "key": _in_a_script(key)}
 
     @classmethod
     def wants_pin(cls, options: Mapping[str, object]) -> bool:

@@ -87,6 +87,7 @@ def settings_page(request: StaffRequest) -> HttpResponse:
             "tills_url": reverse("tills", args=[request.merchant.slug])
             if may(request.member.role, Permission.MANAGE_TILLS)
             else "",
+            "may_manage_balance_page": may(request.member.role, Permission.MANAGE_BALANCE_PAGE),
             "may_see_outbox": may(request.member.role, Permission.SEE_OUTBOX),
             "limits_url": reverse("limits", args=[request.merchant.slug])
             if may(request.member.role, Permission.SET_LIMITS)

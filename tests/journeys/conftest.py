@@ -55,6 +55,7 @@ def stack(elsewhere: Elsewhere, sandbox_port: int) -> Iterator[Stack]:
             # All shoppers of all journeys share one address.
             **dict.fromkeys(["SHOPPER_ADDRESS_MINUTE", "SHOPPER_ADDRESS_HOUR", "SHOPPER_ADDRESS_DAY"], "1000"),
             **dict.fromkeys(["SHOPPER_NETWORK_HOUR", "SHOPPER_PIN_CARDS"], "1000"),
+            "SHOPPER_WORK": "128",  # all lanes and browsers share two cores
         },
     )
     running.start()

@@ -99,3 +99,17 @@ def test_without_scripts_the_page_says_what_to_do(visitor):
 
     assert visitor.page.locator("noscript p").last.is_visible()
     assert not visitor.page.get_by_role("button", name="Show the balance").is_visible()
+
+
+@pytest.mark.parametrize("visitor", [{}, SMALL_PHONE], indirect=True)
+def test_the_merchants_pages_about_it_are_sound(visitor):
+    visitor.signs_in("milan")
+    for name in ("", "tries/", "poster/?paper=a6", "snippets/"):
+        visitor.opens(f"/m/baeckerei-jung/settings/balance-page/{name}")
+        visitor.has_no_sideways_scroll()
+        visitor.finds_no_barrier()
+
+    visitor.types("Browser key", "demo-server-key")
+    visitor.clicks("Make the lines")
+    visitor.sees("it does not contain the words VisibleKey")
+    assert visitor.page.input_value("#id_key") == ""
