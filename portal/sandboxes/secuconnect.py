@@ -7,6 +7,10 @@
     POST      /secuconnect/api/v2/Smart/Transactions/{STX}/prepare/{method}    also /start, /cancel, /abort
     GET       /secuconnect/api/v2/Loyalty/MerchantCards                        also /{MCD}
     POST      /secuconnect/api/v2/Loyalty/MerchantCards/{me or MRC}/validateMerchantcard
+    POST      /secuconnect/api/v2/Loyalty/MerchantCards/{me or MRC}/createMerchantcards/{CRG}
+    GET  POST /secuconnect/api/v2/Loyalty/MerchantCards/{MCD}/lock             also /unlock
+    POST      /secuconnect/api/v2/Loyalty/MerchantCards/{MCD}/checkCsc         also /getCardBalanceReceipt
+    GET       /secuconnect/api/v2/Payment/Transactions/{PCI}                   also /checkStatus
     GET       /secuconnect/api/v2/Loyalty/Cardgroups                           also /{CRG}
     GET       /secuconnect/api/v2/Loyalty/Transactions                         also /{LTX}
 
@@ -51,7 +55,8 @@ ASSUMED, for want of any document:
   what is started is an error, and books nothing.
 - What is to be paid by the card is worked out once, by `preTransaction` or by `/start/loyalty` without it, and refused
   where the card has less by the time of the start. It earns bonus on full prices, after it is paid.
-- Delivery, terminals and subscriptions are not imitated.
+- Delivery, terminals, subscriptions, bookings without a Smart Transaction, card groups that are changed and payments
+  that are cancelled apart from theirs are not imitated.
 - A locked or expired card is in a transaction with `valid` false; to start it is refused.
 - What earns is rounded once, half a cent up, and is what "Umsatz erfasst" prints.
 - A card that is made has its number in the ident's value once the transaction is started; its `type` stays.
@@ -76,6 +81,7 @@ from portal.sandboxes import secuconnect_cards as cards
 from portal.sandboxes import secuconnect_papers as papers
 from portal.sandboxes import secuconnect_queries as queries
 from portal.sandboxes import secuconnect_requests as requests
+from portal.sandboxes import secuconnect_service as service
 from portal.sandboxes import secuconnect_tokens as tokens
 from portal.sandboxes.kit import Answer, Call, Outcome
 from portal.sandboxes.secuconnect_books import Refused
@@ -157,6 +163,7 @@ ERRORS: Mapping[str, Error] = {
     "group": Error(403, NOT_ALLOWED, 9009, "Card group does not create cards", "Keine neuen Karten möglich."),
     "not imitated": Error(403, NOT_ALLOWED, 9010, "Not imitated by the sandbox", "Das kann die Sandbox nicht."),
     "throttled": Error(429, NOT_ALLOWED, 9011, "Too many requests", "Zu viele Anfragen."),
+    "code": Error(403, NOT_ALLOWED, 9015, "Security code is wrong", "Der Sicherheitscode ist falsch."),
     "insufficient": Error(403, NOT_ALLOWED, 9014, "Balance is not enough", "Das Guthaben reicht nicht aus."),
     "refused": Error(403, NOT_ALLOWED, 9012, "Refused", "Abgelehnt."),
     "loyalty": Error(403, NOT_ALLOWED, 9013, "Loyalty is not enabled", "Das Kartenprogramm ist nicht aktiv."),
@@ -311,10 +318,7 @@ def _cards(asked: Asked) -> Outcome:
 
 
 def _card(asked: Asked) -> Outcome:
-    for held in cards.holdings(asked.db):
-        if papers.card_id("MCD", held.card.number) == asked.call.parts["id"]:
-            return Outcome(_json(papers.merchant_card(held)))
-    raise Refused("not found", "id")
+    return Outcome(_json(papers.merchant_card(cards.holding(asked.db, _by_id(asked)))))
 
 
 def _validate(asked: Asked) -> Outcome:
@@ -326,7 +330,45 @@ def _validate(asked: Asked) -> Outcome:
     card = cards.find(asked.db, given["cardnumber"])
     if card is None or given.get("merchant", papers.MERCHANT) not in {None, papers.MERCHANT}:
         return Outcome(_json({"isValid": False}))
-    return Outcome(_json({"isValid": True, "hasPasscode": False, "isLocked": card.habit is Habit.LOCKED}))
+    return Outcome(_json({"isValid": True, "hasPasscode": False, "isLocked": cards.lock_of(asked.db, card).locked}))
+
+
+def _lock(asked: Asked) -> Outcome:
+    found, given = _by_id(asked), service.body(asked.call.body)
+    return Outcome(_json(service.lock(asked.db, found, given, asked.call.at, locked=True)))
+
+
+def _unlock(asked: Asked) -> Outcome:
+    found, given = _by_id(asked), service.body(asked.call.body)
+    return Outcome(_json(service.lock(asked.db, found, given, asked.call.at, locked=False)))
+
+
+def _locks(asked: Asked) -> Outcome:
+    return Outcome(_json(service.locks(asked.db, _by_id(asked))))
+
+
+def _check_code(asked: Asked) -> Outcome:
+    return Outcome(_json(service.check_code(_by_id(asked), service.body(asked.call.body))))
+
+
+def _balance_receipt(asked: Asked) -> Outcome:
+    return Outcome(_json(service.balance_receipt(asked.db, _by_id(asked), service.body(asked.call.body))))
+
+
+def _make_cards(asked: Asked) -> Outcome:
+    if asked.call.parts["id"] not in {"me", papers.MERCHANT}:
+        raise Refused("not found", "id")
+    group = cards.GROUP_BY_ID.get(asked.call.parts["group"])
+    told, effects = service.make(asked.db, group, service.body(asked.call.body), asked.call.at)
+    return Outcome(_json(told), effects)
+
+
+def _payment(asked: Asked) -> Outcome:
+    return Outcome(_json(service.payment(asked.db, asked.call.parts["id"])))
+
+
+def _by_id(asked: Asked) -> cards.Card:
+    return service.card(asked.db, asked.call.parts["id"])
 
 
 def _groups(asked: Asked) -> Outcome:
@@ -405,6 +447,7 @@ def _shown() -> tuple[kit.Card, ...]:
 
 
 _STX, _API = r"(?P<id>STX_[0-9A-Z]{1,40})", "/api/v2"
+_MCD, _ME = r"(?P<id>MCD_[0-9A-Z]{1,40})", r"(?P<id>me|MRC_[0-9A-Z]{1,40})"
 _ROUTES: tuple[tuple[str, str, Act], ...] = (
     ("GET", "/Smart/Transactions", _list),
     ("POST", "/Smart/Transactions", _create),
@@ -416,8 +459,15 @@ _ROUTES: tuple[tuple[str, str, Act], ...] = (
     ("POST", f"/Smart/Transactions/{_STX}/cancel", _cancel),
     ("POST", f"/Smart/Transactions/{_STX}/abort", _abort),
     ("GET", "/Loyalty/MerchantCards", _cards),
-    ("GET", r"/Loyalty/MerchantCards/(?P<id>MCD_[0-9A-Z]{1,40})", _card),
-    ("POST", r"/Loyalty/MerchantCards/(?P<id>me|MRC_[0-9A-Z]{1,40})/validateMerchantcard", _validate),
+    ("GET", f"/Loyalty/MerchantCards/{_MCD}", _card),
+    ("GET", f"/Loyalty/MerchantCards/{_MCD}/lock", _locks),
+    ("POST", f"/Loyalty/MerchantCards/{_MCD}/lock", _lock),
+    ("POST", f"/Loyalty/MerchantCards/{_MCD}/unlock", _unlock),
+    ("POST", f"/Loyalty/MerchantCards/{_MCD}/checkCsc", _check_code),
+    ("POST", f"/Loyalty/MerchantCards/{_MCD}/getCardBalanceReceipt", _balance_receipt),
+    ("POST", f"/Loyalty/MerchantCards/{_ME}/createMerchantcards/(?P<group>CRG_[0-9A-Z]{{1,40}})", _make_cards),
+    ("GET", r"/Payment/Transactions/(?P<id>PCI_[0-9A-Z]{1,40})(?:/checkStatus)?", _payment),
+    ("POST", f"/Loyalty/MerchantCards/{_ME}/validateMerchantcard", _validate),
     ("GET", "/Loyalty/Cardgroups", _groups),
     ("GET", r"/Loyalty/Cardgroups/(?P<id>CRG_[0-9A-Z]{1,40})", _group),
     ("GET", "/Loyalty/Transactions", _bookings),

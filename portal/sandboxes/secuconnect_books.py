@@ -27,6 +27,7 @@ TABLES = (
         merchant_ref TEXT, number TEXT NOT NULL, payment TEXT, due_at REAL, spends TEXT,
         CHECK (due_at IS NULL OR status = 'pending'))""",
     "CREATE INDEX secuconnect_refs ON secuconnect_transactions (merchant_ref)",
+    "CREATE INDEX secuconnect_payments ON secuconnect_transactions (payment) WHERE payment IS NOT NULL",
     "CREATE INDEX secuconnect_due ON secuconnect_transactions (due_at) WHERE due_at IS NOT NULL",
     """CREATE TABLE secuconnect_bookings (
         ta_code INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, transaction_id TEXT NOT NULL, number TEXT NOT NULL,
@@ -97,6 +98,12 @@ class Booking:
 
 def transaction(db: sqlite3.Connection, wanted: str) -> Transaction | None:
     row = db.execute("SELECT * FROM secuconnect_transactions WHERE id = ?", (wanted,)).fetchone()
+    return _read(row) if row else None
+
+
+def by_payment(db: sqlite3.Connection, payment: str) -> Transaction | None:
+    """The transaction that this payment, PCI_…, belongs to."""
+    row = db.execute("SELECT * FROM secuconnect_transactions WHERE payment = ?", (payment,)).fetchone()
     return _read(row) if row else None
 
 
@@ -268,7 +275,7 @@ def _asked_number(db: sqlite3.Connection, asked: Mapping[str, Any]) -> str:
 
 
 def _check(db: sqlite3.Connection, card: Card, found: Transaction) -> None:
-    if card.habit is Habit.LOCKED:
+    if cards.lock_of(db, card).locked:
         raise Refused("locked")
     if card.habit is Habit.EXPIRED:
         raise Refused("card expired")

@@ -21,6 +21,8 @@ TABLES = (
     """CREATE TABLE secuconnect_cards (
         number TEXT PRIMARY KEY, group_id TEXT NOT NULL, cash INTEGER NOT NULL CHECK (cash >= 0),
         bonus INTEGER NOT NULL CHECK (bonus >= 0), used_at REAL NOT NULL, charged_at REAL NOT NULL)""",
+    """CREATE TABLE secuconnect_locks (
+        number TEXT PRIMARY KEY, locked INTEGER NOT NULL, reason INTEGER, note TEXT NOT NULL, at REAL NOT NULL)""",
 )
 
 
@@ -162,10 +164,35 @@ class Holding:
     bonus: int
     used: datetime
     charged: datetime
+    locked: bool = False
 
     @property
     def balance(self) -> int:
         return self.cash + self.bonus
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lock:
+    """Whether a card is locked, and what was said of it."""
+
+    locked: bool
+    reason: int | None = None
+    note: str = ""
+
+
+def lock_of(db: sqlite3.Connection, card: Card) -> Lock:
+    row = db.execute("SELECT * FROM secuconnect_locks WHERE number = ?", (card.number,)).fetchone()
+    if row is None:
+        locked = card.habit is Habit.LOCKED
+        return Lock(locked=locked, reason=1 if locked else None)
+    return Lock(locked=bool(row["locked"]), reason=row["reason"], note=row["note"])
+
+
+def set_lock(db: sqlite3.Connection, card: Card, *, locked: bool, reason: int | None, note: str, at: datetime) -> None:
+    db.execute(
+        "INSERT OR REPLACE INTO secuconnect_locks VALUES (?, ?, ?, ?, ?)",
+        (card.number, locked, reason, note, at.timestamp()),
+    )
 
 
 def find(db: sqlite3.Connection, number: str) -> Card | None:
@@ -179,10 +206,11 @@ def find(db: sqlite3.Connection, number: str) -> Card | None:
 
 def holding(db: sqlite3.Connection, card: Card) -> Holding:
     row = db.execute("SELECT * FROM secuconnect_cards WHERE number = ?", (card.number,)).fetchone()
+    locked = lock_of(db, card).locked
     if row is None:
-        return Holding(card=card, cash=card.cash, bonus=card.bonus, used=LAST_USED, charged=LAST_USED)
+        return Holding(card=card, cash=card.cash, bonus=card.bonus, used=LAST_USED, charged=LAST_USED, locked=locked)
     used, charged = (datetime.fromtimestamp(row[name], UTC) for name in ("used_at", "charged_at"))
-    return Holding(card=card, cash=row["cash"], bonus=row["bonus"], used=used, charged=charged)
+    return Holding(card=card, cash=row["cash"], bonus=row["bonus"], used=used, charged=charged, locked=locked)
 
 
 def holdings(db: sqlite3.Connection) -> list[Holding]:

@@ -106,7 +106,7 @@ def merchant_card(held: Holding) -> dict[str, Any]:
         "last_usage": moment(held.used),
         "last_charge": moment(held.charged),
         "stock_status": "inactive",
-        "lock_status": "locked" if held.card.habit is Habit.LOCKED else "unlocked",
+        "lock_status": "locked" if held.locked else "unlocked",
         "passcode": 1,
         "expiry_date": "2020-12-31T23:59:59+01:00" if held.card.habit is Habit.EXPIRED else None,
     }
@@ -200,7 +200,7 @@ def _idents(db: sqlite3.Connection, found: Transaction, card: Card | None) -> li
         "name": "secucard Kundenkarte",
         "type": ident["type"],
         "value": card.number if card else ident["value"],
-        "valid": card is not None and card.habit not in {Habit.LOCKED, Habit.EXPIRED},
+        "valid": card is not None and not cards.lock_of(db, card).locked and card.habit is not Habit.EXPIRED,
     }
     return [told | ({"merchantcard": merchant_card(cards.holding(db, card))} if card else {})]
 
@@ -246,7 +246,7 @@ def receipt(booked: Sequence[Booking], earning: int) -> list[dict[str, Any]]:
     return [item for booking in booked for item in blocks.get(booking.kind, lambda booking: [])(booking)]
 
 
-def _euros(cents: int) -> str:
+def euros(cents: int) -> str:
     return f"{cents // 100},{cents % 100:02} EUR"
 
 
@@ -273,13 +273,13 @@ def _bonus_receipt(booking: Booking, earning: int) -> list[dict[str, Any]]:
         _pair("TA Code: ", str(booking.ta_code)),
         _SPACE,
         _line("Umsatz erfasst:"),
-        _line(_euros(earning), "important"),
+        _line(euros(earning), "important"),
         _SPACE,
         _line("Bonus:"),
-        _line(_euros(booking.amount), "important"),
+        _line(euros(booking.amount), "important"),
         _SPACE,
         _line("Aktuelles Guthaben"),
-        _line(_euros(booking.balance), "important"),
+        _line(euros(booking.balance), "important"),
     ]
 
 
@@ -291,10 +291,10 @@ def _load_receipt(booking: Booking) -> list[dict[str, Any]]:
         _SPACE,
         _line("Folgender Betrag"),
         _line("wurde aufgeladen:"),
-        _line(_euros(booking.amount), "important"),
+        _line(euros(booking.amount), "important"),
         _SPACE,
         _line("Aktuelles Guthaben:"),
-        _line(_euros(booking.balance), "important"),
+        _line(euros(booking.balance), "important"),
     ]
 
 
@@ -307,8 +307,19 @@ def _pay_receipt(booking: Booking) -> list[dict[str, Any]]:
         _SPACE,
         _line("Folgender Betrag"),
         _line("wurde bezahlt:"),
-        _line(_euros(booking.amount), "important"),
+        _line(euros(booking.amount), "important"),
         _SPACE,
         _line("Aktuelles Guthaben:"),
-        _line(_euros(booking.balance), "important"),
+        _line(euros(booking.balance), "important"),
+    ]
+
+
+def balance_lines(held: Holding) -> list[dict[str, Any]]:
+    """ASSUMED, after the others."""
+    return [
+        _separator("Kundenkarte"),
+        _pair("Kartennummer:", held.card.number),
+        _SPACE,
+        _line("Aktuelles Guthaben:"),
+        _line(euros(held.balance), "important"),
     ]

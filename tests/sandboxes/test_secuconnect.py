@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,7 @@ from portal.sandboxes.kit import Switchboard
 from portal.sandboxes.secuconnect import SECUCONNECT, SEED_REQUEST
 from portal.sandboxes.secuconnect_cards import CARDS
 from portal.sandboxes.secuconnect_requests import TEMPLATE
+from portal.sandboxes.secuconnect_service import security_code
 from portal.sandboxes.secuconnect_spending import spending
 from portal.sandboxes.secuconnect_tokens import CLIENT_ID, CLIENT_SECRET, DEVICE_UUID
 from portal.sandboxes.store import Store
@@ -457,6 +459,129 @@ def test_a_payment_that_is_cancelled_comes_back_as_it_was(sandbox: Sandbox, shop
 
     assert shop.holds(SEED_CARD) == (200, 20)
     assert moved(sandbox) == [("pay", 150), ("bonus", 15), ("void_bonus", 15), ("void", 150)]
+
+
+# ---- Cards beside buying ---------------------------------------------------------------------------------
+
+
+def of_card(shop: Shop, end: str, what: str = "") -> str:
+    (found,) = shop.search(CARDS_PATH, q=f"card.cardnumber:{number(end)}")["data"]
+    return f"{CARDS_PATH}/{found['id']}{what}"
+
+
+def asks(shop: Shop, end: str, what: str, **given: Any) -> Any:
+    answer = shop.ask("POST", of_card(shop, end, f"/{what}"), json.dumps(given) if given else "")
+    return answer.json if answer.status == 200 else refused(answer)
+
+
+def test_a_card_is_locked_for_a_reason_and_unlocked(sandbox: Sandbox, shop: Shop) -> None:
+    assert asks(shop, "16", "lock", reason=1, note="at the tram stop") == {
+        "lock_status": "locked",
+        "reason": 1,
+        "note": "at the tram stop",
+    }
+    assert shop.ask("GET", of_card(shop, "16", "/lock")).json["reason"] == 1
+    assert shop.ask("GET", of_card(shop, "16")).json["lock_status"] == "locked"
+    validated = json.dumps({"cardnumber": number("16")})
+    assert shop.ask("POST", f"{CARDS_PATH}/me/validateMerchantcard", validated).json["isLocked"] is True
+    assert refused(shop.do(shop.begun("16"), "start")) == (403, 9006)
+
+    assert asks(shop, "16", "unlock") == {"lock_status": "unlocked", "reason": None, "note": ""}
+    shop.loaded("16")
+    assert moved(sandbox) == [("top_up", 2000)]
+
+
+def test_the_magic_locked_card_can_be_unlocked(shop: Shop) -> None:
+    assert shop.ask("GET", of_card(shop, "02", "/lock")).json["lock_status"] == "locked"
+    assert asks(shop, "02", "unlock")["lock_status"] == "unlocked"
+    assert shop.loaded("02")
+
+
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        ({}, (400, 9002)),
+        ({"reason": 4}, (400, 9002)),
+        ({"reason": "1"}, (400, 9002)),
+        ({"reason": True}, (400, 9002)),
+        ({"reason": 1, "who": "me"}, (400, 9002)),
+        ({"reason": 1, "csc": "no"}, (403, 9015)),
+    ],
+    ids=["none", "unknown", "text", "true", "field", "code"],
+)
+def test_a_lock_that_makes_no_sense_locks_nothing(shop: Shop, given: dict[str, Any], error: tuple[int, int]) -> None:
+    assert asks(shop, "16", "lock", **given) == error
+    assert shop.ask("GET", of_card(shop, "16", "/lock")).json["lock_status"] == "unlocked"
+
+
+def test_a_security_code_is_right_or_wrong(shop: Shop) -> None:
+    right = security_code(number("16"))
+
+    assert re.fullmatch("[0-9]{4}", right)
+    assert asks(shop, "16", "checkCsc", cardnumber=number("16"), csc=right) == {"result": True}
+    assert asks(shop, "16", "checkCsc", cardnumber=number("16"), csc="x") == {"result": False}
+    assert asks(shop, "16", "checkCsc", cardnumber=number("01"), csc=right) == (400, 9002)
+    assert asks(shop, "16", "lock", reason=1, csc=right)["lock_status"] == "locked"
+
+
+def test_a_balance_is_told_with_what_still_fits_and_a_paper(shop: Shop) -> None:
+    told = asks(shop, "04", "getCardBalanceReceipt", cardnumber=number("04"), terminal_id="1")
+
+    assert (told["balance"], told["cash_balance"], told["bonus_balance"]) == (14000, 14000, 0)
+    assert (told["limit_allowed"], told["limit"], told["limit_str"]) == (True, 1000, "10,00 EUR")
+    assert [item["value"]["text"] for item in told["receipt"] if item["type"] == "textline"][-1] == "140,00 EUR"
+    free = asks(shop, "16", "getCardBalanceReceipt", cardnumber=number("16"))
+    assert (free["valid"], free["points"], free["limit_allowed"], free["limit"]) == (True, 120, False, None)
+    assert asks(shop, "16", "getCardBalanceReceipt", cardnumber=number("01")) == (400, 9002)
+
+
+def test_cards_are_made_in_numbers_each_with_its_code(sandbox: Sandbox, shop: Shop) -> None:
+    made = shop.ask("POST", f"{CARDS_PATH}/me/createMerchantcards/{GIFT}", json.dumps({"cards_amount": 3})).json
+
+    numbers = [each["card"]["cardnumber"] for each in made["data"]]
+    assert (made["count"], len(set(numbers))) == (3, 3)
+    assert [each["csc"] for each in made["data"]] == [security_code(each) for each in numbers]
+    assert [(each["verb"], each["subject"]) for each in sandbox.effects()] == [("activate", each) for each in numbers]
+    assert shop.holds(numbers[0]) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("group", "given", "error"),
+    [
+        (GIFT, {"cards_amount": 0}, (400, 9002)),
+        (GIFT, {"cards_amount": 101}, (400, 9002)),
+        (GIFT, {"cards_amount": True}, (400, 9002)),
+        (GIFT, {"number": 1}, (400, 9002)),
+        ("CRG_NOBODYS", {}, (404, 9004)),
+        ("CRG_GO7GQ6DHW3TJYGDF64WD16PUIDHQ8Y", {}, (403, 9009)),
+    ],
+    ids=["none", "too many", "true", "field", "no group", "not this group"],
+)
+def test_no_card_is_made_of_nonsense(
+    sandbox: Sandbox, shop: Shop, group: str, given: dict[str, Any], error: tuple[int, int]
+) -> None:
+    answer = shop.ask("POST", f"{CARDS_PATH}/me/createMerchantcards/{group}", json.dumps(given))
+
+    assert (refused(answer), sandbox.effects()) == (error, [])
+
+
+def test_a_payment_says_how_it_stands_and_what_the_card_did_not_pay(shop: Shop) -> None:
+    id = shop.create(bought("16", (6000, 19)))["id"]
+    shop.do(id, "preTransaction")
+    payment = shop.start(id, "/cash")["transactions"][0]["id"]
+
+    for path in ("", "/checkStatus"):
+        told = shop.ask("GET", f"/api/v2/Payment/Transactions/{payment}{path}").json
+        assert (told["amount"], told["status_simple"]) == (1000, 9)
+    shop.do(id, "cancel")
+    told = shop.ask("GET", f"/api/v2/Payment/Transactions/{payment}").json
+    assert (told["amount"], told["status_simple"]) == (0, 5)
+    assert refused(shop.ask("GET", "/api/v2/Payment/Transactions/PCI_NOBODYS")) == (404, 9004)
+
+
+def test_a_card_of_the_load_runs_is_found_by_its_id(shop: Shop) -> None:
+    assert shop.ask("GET", of_card(shop, "9276100000000123")).json["card"]["cardnumber"] == "9276100000000123"
+    assert refused(shop.ask("GET", f"{CARDS_PATH}/MCD_NOBODYS")) == (404, 9004)
 
 
 # ---- Cards that are made ---------------------------------------------------------------------------------
