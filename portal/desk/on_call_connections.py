@@ -30,7 +30,6 @@ class Told:
     shape: str
     state: str
     url: str
-    merchant_url: str
     late: Share | None
     health: Health
     wrong: str
@@ -99,7 +98,6 @@ def _told(each: Health, late: Share | None, days: list[health.Day], pauses: list
         shape=shape,
         state=state,
         url=page_url(each.connection),
-        merchant_url=page_url(each.connection.merchant),
         late=late,
         health=each,
         wrong=_wrong(each.errors, each.calls),
