@@ -355,11 +355,14 @@ def _told(kept: dict[str, Any]) -> str:
 
 
 def capability_card(connection: Connection | None) -> dict[str, object] | None:
-    """What a connection can do, and what not, with the reason."""
+    """What a connection can do, and what not, by the reason."""
     if connection is None:
         return None
     found = doctor.capabilities(connection.provider, connection.options)
-    return {"can": _doings(found.can), "cannot": [(str(VERBS[verb]), said(why)) for verb, why in found.cannot]}
+    cannot: dict[str, list[str]] = {}
+    for verb, why in found.cannot:
+        cannot.setdefault(said(why), []).append(str(VERBS[verb]))
+    return {"can": _doings(found.can), "cannot": list(cannot.items())}
 
 
 # ---- A change of a connection ---------------------------------------------------------------------------------

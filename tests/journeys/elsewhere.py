@@ -3,8 +3,9 @@ on, and to one that lets nobody in. The workers of the journeys may call all thr
 
 import socket
 import ssl
+from contextlib import suppress
 from email.utils import formatdate
-from http.client import HTTPResponse
+from http.client import HTTPResponse, IncompleteRead
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -92,6 +93,7 @@ def relaying(port: int) -> Manners:
             answer = HTTPResponse(inside)
             answer.begin()
             headers = {name: answer.headers[name] for name in KEPT if name in answer.headers} | {"Connection": "close"}
-            connection.sendall(response(answer.read(), status=answer.status, headers=headers))
+            with suppress(IncompleteRead):  # then we hang up as well
+                connection.sendall(response(answer.read(), status=answer.status, headers=headers))
 
     return manners

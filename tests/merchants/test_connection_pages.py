@@ -47,6 +47,13 @@ def test_a_secret_is_known_by_its_end_and_by_who_set_it_and_never_shown(keyed, o
     assert KEY[:-4] not in page
 
 
+def test_what_it_cannot_do_stands_below_its_reason_which_is_said_once(keyed, olivia, signed_in):
+    page = signed_in(olivia).get(at(keyed)).text
+
+    assert page.count("CardInquiry offers no such call.") == 1
+    assert "<li>Take payments</li>" in page
+
+
 def test_of_a_short_secret_not_even_the_end_is_shown():
     assert credentials.ending("hunter2-is-15ch") == ""
     assert credentials.ending("hunter2-is-16chr") == "6chr"
