@@ -165,7 +165,7 @@ def queries(browser: Browser, path: str, posted: str = "") -> list[str]:
 
     with CaptureQueriesContext(connection) as asked:
         browser.asks(path, posted)
-    return [each["sql"] for each in asked if each["sql"].lstrip().startswith(("SELECT", "WITH"))]
+    return [each["sql"] for each in asked if each["sql"].lstrip("(\n ").startswith(("SELECT", "WITH"))]
 
 
 def plan(browser: Browser, sql: str) -> list[str]:

@@ -62,7 +62,7 @@ def asked(browser: Client, path: str, posted: dict[str, str] | None = None) -> l
     with CaptureQueriesContext(database) as queries:
         answer = browser.post(path, posted) if posted is not None else browser.get(path)
     assert answer.status_code == 200, f"{path}: {answer.status_code}"
-    return [query["sql"] for query in queries if query["sql"].lstrip().startswith("SELECT")]
+    return [query["sql"] for query in queries if query["sql"].lstrip("(\n ").startswith("SELECT")]
 
 
 def plans(statements: list[str]) -> Iterator[tuple[str, str]]:
@@ -124,7 +124,8 @@ def test_an_administrators_search_looks_into_each_merchants_part_of_the_index(br
             assert finding.anywhere(wanted)
         with tenancy.every_merchant("a test reads plans of what asks for every merchant"):
             _by_index(
-                [query["sql"] for query in queries if query["sql"].lstrip().startswith("SELECT")], "ledger_operation"
+                [query["sql"] for query in queries if query["sql"].lstrip("(\n ").startswith("SELECT")],
+                "ledger_operation",
             )
 
 
