@@ -15,6 +15,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
 from portal import catalogs
+from portal.connectors import PROVIDERS
 from portal.customers import words
 from portal.customers.book import Details
 from portal.customers.models import Purpose
@@ -49,8 +50,7 @@ NAMES = {
     "POST",
     "GET",
     "USD",
-    "PayWizard",
-    "CardInquiry",
+    *(each.name for each in PROVIDERS.values()),
     "English",
     "Deutsch",
     "and",
