@@ -12,7 +12,7 @@ import pytest
 
 from portal.running.stack import Stack
 from tests.environment import free_port
-from tests.faults.storm import LIMITS, Workers, dismiss, is_long
+from tests.faults.storm import LIMITS, Workers, dismiss
 from tests.running.conftest import needs, var
 from tests.running.servers import start_rabbitmq, start_redis
 
@@ -66,12 +66,10 @@ def standing() -> Iterator[Stack]:
         yield stack
 
 
-# Each point at which a worker dies is proved over the folder broker, and over the others in `make proof`: a broker only
-# wakes. In the storms of `make test` workers die over all three, when a call has had its effect and they do not know.
 @pytest.fixture(
     scope="module",
-    params=[None, start_redis, start_rabbitmq] if is_long() else [None],
-    ids=["over the folder broker", "over Redis", "over RabbitMQ"] if is_long() else ["over the folder broker"],
+    params=[None, start_redis, start_rabbitmq],
+    ids=["over the folder broker", "over Redis", "over RabbitMQ"],
 )
 def standing_over(request: pytest.FixtureRequest, needs: Callable[..., Any]) -> Iterator[Stack]:
     """Such a stack over each broker in turn."""
