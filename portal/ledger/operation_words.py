@@ -281,9 +281,9 @@ def _sale(basket: Basket, at: Mapping[str, str]) -> SafeString:
 def done_just_now(operation: Operation) -> str:
     """That the same was asked a few minutes ago."""
     said = (
-        gettext("%(thing)s was done for this card at %(time)s already. Go on only if this is another purchase.")
+        gettext("%(thing)s: done for this card at %(time)s already. Go on only if this is another purchase.")
         if operation.state == OperationState.DONE
-        else gettext("%(thing)s was asked for this card at %(time)s already, and how it ended is not known yet.")
+        else gettext("%(thing)s: asked for this card at %(time)s already, and how it ended is not known yet.")
     )
     return said % {"thing": thing(operation), "time": formats.clock(operation.asked_at)}
 
