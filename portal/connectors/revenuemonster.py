@@ -245,6 +245,14 @@ class RevenueMonster(Connector):
         self.tokens: Tokens = self.token_store((known.oauth_url, known.client_id, known.client_secret))
 
     @classmethod
+    def unable(cls, options: Mapping[str, object]) -> Mapping[str, Message]:
+        """No page shows a code yet, so there is none to take back either."""
+        return {
+            "issue_code": Message("Tillside cannot show the codes of %(provider)s yet."),
+            "void": Message("Only codes of %(provider)s can be taken back, and Tillside cannot show them yet."),
+        }
+
+    @classmethod
     def clean_number(cls, typed: str, options: Mapping[str, object]) -> str:
         """A member's ID as it is, or a phone number with + and its country's code. Raises BadNumber."""
         bare = re.sub(r"[ ()/.\u00a0-]", "", typed[:200].strip())

@@ -958,7 +958,7 @@ def test_nothing_secret_is_in_what_is_found(serve, visit, slug):
 CAN: dict[str, tuple[str, ...]] = {
     "cardinquiry": ("balance",),
     "paywizard": tuple(verb for verb in VERBS if verb not in ("sale", "award", "issue_code")),
-    "revenuemonster": ("balance", "void", "award", "issue_code", "issue_points", "redeem_points"),
+    "revenuemonster": ("balance", "award", "issue_points", "redeem_points"),
     "secuconnect": ("balance", "activate", "top_up", "sale", "void"),
 }
 
@@ -970,7 +970,10 @@ def test_every_provider_says_what_it_can_do():
 
         assert can == verbs
         assert [verb for verb in VERBS if verb not in can] == [verb for verb, _ in cannot]
-        assert {str(why) for _, why in cannot} <= {f"{PROVIDERS[slug].name} offers no such call."}
+        ours = {verb for verb, why in cannot if "Tillside" in str(why)}
+        assert ours == ({"issue_code", "void"} if slug == "revenuemonster" else set())  # what we do not do yet
+        others = {str(why) for verb, why in cannot if verb not in ours}
+        assert others <= {f"{PROVIDERS[slug].name} offers no such call."}
 
 
 def test_what_the_options_forbid_is_said_with_its_reason(monkeypatch):
