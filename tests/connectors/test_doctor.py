@@ -959,7 +959,7 @@ CAN: dict[str, tuple[str, ...]] = {
     "cardinquiry": ("balance",),
     "paywizard": tuple(verb for verb in VERBS if verb not in ("sale", "award", "issue_code")),
     "revenuemonster": ("balance", "award", "issue_points", "redeem_points"),
-    "secuconnect": ("balance", "activate", "top_up", "sale", "void"),
+    "secuconnect": ("balance", "activate", "top_up", "sale", "pay", "void"),
 }
 
 
