@@ -89,6 +89,20 @@ def named(when: str) -> Period:
     return Period()
 
 
+def in_words(period: Period) -> str:
+    """1 May 2026 to 7 May 2026: the days themselves, for what does not move along with the calendar. Nothing where any
+    day is meant."""
+    first, last = period.first, period.last
+    words = {"first": formats.day(first) if first else "", "last": formats.day(last) if last else ""}
+    if first and first == last:
+        return words["first"]
+    if first and last:
+        return gettext("%(first)s to %(last)s") % words
+    if first:
+        return gettext("since %(first)s") % words
+    return gettext("until %(last)s") % words if last else ""
+
+
 def nothing_in(period: Period, zone: str) -> str:
     """Nothing between 1 May 2026 and 7 May 2026 in Europe/Berlin."""
     first, last = period.first, period.last

@@ -139,7 +139,7 @@ class Moments:
         """20 November 2026, 10:14:03."""
         local = at.astimezone(self._zone)
         clock = self._clock.apply(local.time(), self._locale)
-        return self._together.replace("{1}", _long(local.date(), self._locale)).replace("{0}", clock)
+        return self._both(_long(local.date(), self._locale), clock)
 
     def moment(self, at: datetime) -> str:
         """10:14 today, Tue this week, 12 May before."""
@@ -152,11 +152,19 @@ class Moments:
         return _short_day("MMMd" if day.year == self._today.year else "yMMMd", day, self._locale)
 
     def tag(self, at: datetime) -> SafeString:
-        """The moment as an element: short, with the exact time and the one of UTC in its title."""
+        """The moment as an element: short, with the exact time and the one of UTC in its title; and as paper says it,
+        which outlives the day it was printed on: 20 Nov 2026, 10:14:03."""
         local = at.astimezone(self._zone)
         iso = local.isoformat(timespec="seconds")  # digits and signs, so nothing to escape
-        title, short = escape(f"{self.exact(local)} ({_in_utc(local)})"), escape(self.moment(local))
-        return mark_safe(f'<time datetime="{iso}" title="{title}">{short}</time>')
+        day, clock = local.date(), self._clock.apply(local.time(), self._locale)
+        title = escape(f"{self._both(_long(day, self._locale), clock)} ({_in_utc(local)})")
+        paper = escape(self._both(_unbroken_day(day, self._locale), clock))
+        return mark_safe(
+            f'<time datetime="{iso}" title="{title}" data-paper="{paper}">{escape(self.moment(local))}</time>'
+        )
+
+    def _both(self, day: str, clock: str) -> str:
+        return self._together.replace("{1}", day).replace("{0}", clock)
 
 
 def age(since: timedelta) -> str:
@@ -251,6 +259,12 @@ def _money(minor: int, currency: str, locale: Locale) -> str:
 @lru_cache(maxsize=1024)
 def _long(day: date, locale: Locale) -> str:
     return str(format_date(day, format="long", locale=locale))
+
+
+@lru_cache(maxsize=1024)
+def _unbroken_day(day: date, locale: Locale) -> str:
+    """20 Nov 2026, which no end of a line takes apart."""
+    return _short_day("yMMMd", day, locale).replace(" ", "\N{NO-BREAK SPACE}")
 
 
 @lru_cache(maxsize=1024)

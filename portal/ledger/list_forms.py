@@ -126,6 +126,19 @@ class ListForm(forms.Form):
         """Whether it leaves anything out."""
         return bool(set(self.narrowed()) - {"sort"})
 
+    def in_words(self) -> list[tuple[str, str]]:
+        """What a valid form asks for, as the labels of its fields and what was chosen or typed; days as they are meant
+        today. The order is not among them."""
+        said = {name: self._in_words(name) for name in self.narrowed() if name not in ("since", "until", "sort")}
+        return [(str(self.fields[name].label), text) for name, text in said.items() if text]
+
+    def _in_words(self, name: str) -> str:
+        if name == "when":
+            return dates.in_words(self.period)
+        if isinstance(self.fields[name], forms.ChoiceField):
+            return " ".join(str(each.data["label"]) for each in self[name].subwidgets if each.data["selected"])
+        return str(self.data[name])
+
     # ---- As conditions ----------------------------------------------------------------------------------------------
     def connected(self) -> Q:
         """Of the connection and the environment asked for."""

@@ -13,6 +13,7 @@ from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.http import urlencode
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST
@@ -232,6 +233,10 @@ def _page(
         "previous": str(found.previous or ""),
         "next": str(found.next or ""),
         "looked_to": found.looked_to,
+        "shown": formats.number(len(found.rows)),
+        "filter_in_words": form.in_words(),
+        "shop": request.merchant.name,
+        "now": timezone.now(),
         "empty": None if found.rows else _empty(request, name, form, found, typed),
     }
     if any(each.environment == Environment.SANDBOX for each in form.around.connections):

@@ -12,6 +12,7 @@ from portal.running import BASE
 from tests.journeys.conftest import PASSWORD
 from tests.journeys.test_till import scans
 
+A4 = {"width": 673, "height": 1001}  # in CSS pixels, without the margins of 16 mm
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 OPERATIONS = "/m/baeckerei-jung/operations/"
 
@@ -145,3 +146,42 @@ def shows(visitor, narrowed: tuple[str, str, str, str]) -> None:
     assert {name: value for name, value in asked.items() if name not in ("after", "before")} == parse_qs(query)
     assert visitor.page.get_by_label(field, exact=True).locator("option:checked").inner_text() == chosen
     assert {each.strip() for each in visitor.page.locator(".rows td.state").all_inner_texts()} == {chosen}
+
+
+PRINTED = {
+    "operations": (
+        "state=done&when=between&since=2000-01-01&until=2100-01-01&sort=oldest",
+        "1 January 2000 to 1 January 2100",
+    ),
+    "cards": ("status=usable&environment=sandbox&least=1", "Usable"),
+}
+
+
+@pytest.mark.parametrize("place", PRINTED)
+@pytest.mark.parametrize(
+    "visitor", [{}, {**PHONE, "color_scheme": "dark"}], indirect=True, ids=["desk", "phone-at-night"]
+)
+def test_a_list_on_paper_is_its_rows_and_in_words_what_it_is_narrowed_to(visitor, archive, place):
+    query, said = PRINTED[place]
+    visitor.signs_in(archive)
+    visitor.opens(f"/m/archive-1/{place}/?{query}")
+    keys = rows(visitor)
+    page = visitor.page
+    on_paper = page.locator(".list-paper")
+    assert not on_paper.is_visible()
+
+    page.set_viewport_size(A4)
+    page.emulate_media(media="print", color_scheme="light")
+
+    assert page.locator(".rows tbody tr").filter(visible=True).count() == len(keys) == 50
+    assert page.locator(".rows thead").evaluate("head => getComputedStyle(head).display") == "table-header-group"
+    assert said in on_paper.inner_text()
+    assert "50 of its rows" in on_paper.inner_text()
+    assert page.locator("button, input, select, summary, nav, .rail").filter(visible=True).count() == 0
+    assert "Export" not in page.locator("body").inner_text()
+    when = page.locator(".rows time").first
+    assert when.evaluate("time => getComputedStyle(time, '::after').content") == f'"{when.get_attribute("data-paper")}"'
+    visitor.has_no_sideways_scroll()
+
+    page.emulate_media(media="screen")
+    assert not on_paper.is_visible()

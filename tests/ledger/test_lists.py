@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 from django.utils import timezone
 
+from portal import dates, formats
 from portal.ledger import clock, listing
 from portal.ledger.models import Card, Operation
 from tests.ledger.test_finding import referred
@@ -322,6 +323,51 @@ def test_who_may_not_open_cards_sees_them_without_a_way_in(till, signed_in, arra
 
     assert "8500" in page
     assert "/cards/" + str(till.card().key) not in page
+
+
+# ---- On paper -------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("", {}),
+        ("?sort=oldest", {}),
+        ("?state=refused&verb=pay", {"Outcome": "Refused", "What": "Payment"}),
+        ("?since=2026-11-20&until=2026-11-22", {"When": "20 November 2026 to 22 November 2026"}),
+        ("?since=2026-11-20&until=2026-11-20", {"When": "20 November 2026"}),
+        ("?since=2026-11-20", {"When": "since 20 November 2026"}),
+        ("?until=2026-11-20", {"When": "until 20 November 2026"}),
+        ("?when=between", {}),
+        ("?environment=live&who=tillside", {"Environment": "live", "Asked by": "Tillside"}),
+        ("?least=12.50", {"Amount from": "12.50"}),
+    ],
+)
+def test_paper_says_in_words_what_a_list_is_narrowed_to(till, signed_in, olivia, query, said):
+    till.asks("pay", 1)
+
+    page = signed_in(olivia).get(f"{OPERATIONS}{query}").content.decode()
+
+    assert dict(re.findall("<div><dt>(.*?)</dt> <dd>(.*?)</dd></div>", page)) == said
+
+
+def test_paper_says_of_a_moving_period_which_days_it_meant(till, signed_in, olivia):
+    """The paper is still there when the period has moved on."""
+    today = dates.today()
+
+    page = signed_in(olivia).get(f"{CARDS}?when=7").content.decode()
+
+    days = f"{formats.day(today - timedelta(days=6))} to {formats.day(today)}"
+    assert f"<dt>First seen</dt> <dd>{days}</dd>" in page
+
+
+def test_paper_says_that_the_list_has_more_rows_than_it(till, signed_in, olivia, small):
+    asked(till, 4)
+    owner = signed_in(olivia)
+
+    first = owner.get(OPERATIONS)
+
+    assert "A part of the list: 3 of its rows." in first.content.decode()
+    assert "A part of the list: 1 of its rows." in owner.get(links(first)["next"]).content.decode()
+    assert "A part of the list" not in owner.get(f"{OPERATIONS}?most=0.02").content.decode()
 
 
 # ---- And back -------------------------------------------------------------------------------------------------------
