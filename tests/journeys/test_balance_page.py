@@ -90,7 +90,9 @@ def test_in_german(visitor):
 
     visitor.sees("100,00\u00a0€", within=30)
     visitor.clicks("English")
-    visitor.sees("Balance of your card")
+    visitor.page.wait_for_url(f"**{PAGE}")  # from the answer's own address back to the form
+    visitor.sees("Balance of your card", within=30)
+    assert visitor.page.locator("html").get_attribute("lang") == "en"
 
 
 @pytest.mark.parametrize("visitor", [{"java_script_enabled": False, **PHONE}], indirect=True)
