@@ -2,9 +2,13 @@
 
 import subprocess
 from base64 import b64encode
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Browser
 
 from portal.running.stack import Stack
 from tests.addresses import addresses
@@ -18,7 +22,11 @@ KEY = "demo-server-key.CardInquiry"  # of the demo's own connections
 # A card that pays, whom it was activated for, and what was typed as a provider's secrets.
 RICH, HOLDER = card(61), "canary.holder.8361@example.org"
 SECRET, TOKEN = "canary-client-secret-52907", "CANARYTOKEN61840000000000000000X"
-PLANTED = (CARD, PIN, KEY, RICH, HOLDER, SECRET, TOKEN)
+# What a shopper types on the public page, and what comes with it. Of the address already its network is looked for.
+SHOPPERS_CARD, SHOPPERS_PIN, BROWSER = "CANARY-5150824437", "canary/pin+61947", "canary-browser/40718"
+ADDRESS, NETWORK = "203.0.113.213", "203.0.113."
+PLANTED = (CARD, PIN, KEY, RICH, HOLDER, SECRET, TOKEN, SHOPPERS_CARD, SHOPPERS_PIN, BROWSER, NETWORK)
+BALANCE_PAGE = "/b/baeckerei-jung/"
 FILES = [each.path("baeckerei-jung") for each in addresses() if "export" in each.name and not each.parts]
 
 
@@ -122,6 +130,58 @@ def test_a_providers_secrets_are_found_nowhere_not_even_in_what_is_taken_away(vi
     assert found_in(b"\n".join(each.body() for each in taken)) == set()
     assert found_in(dump(stack) + broker_files(stack)) == set()
     assert found_in_logs(stack) == {}
+    assert found_in("\n".join(sources).encode()) == set()
+
+
+@pytest.fixture
+def behind_a_proxy(stack: Stack) -> Iterator[None]:
+    """The web process, told of a proxy whose word about addresses it takes."""
+    stack.stop_process("web")
+    stack.env["TRUSTED_PROXY_COUNT"] = "1"
+    stack.start_process("web")
+    yield
+    stack.stop_process("web")
+    del stack.env["TRUSTED_PROXY_COUNT"]
+    stack.start_process("web")
+
+
+@pytest.mark.parametrize(
+    "visitor", [{"user_agent": BROWSER, "extra_http_headers": {"X-Forwarded-For": ADDRESS}}], indirect=True
+)
+def test_what_a_shopper_types_is_found_nowhere(
+    behind_a_proxy: None, visitor: Visitor, browser: Browser, stack: Stack
+) -> None:
+    sources = listening(visitor)
+    visitor.opens(BALANCE_PAGE)
+    stack.stop_process("worker")
+    try:
+        visitor.types("Card number, or its last 5 characters", SHOPPERS_CARD)
+        visitor.types("PIN or password on the card", SHOPPERS_PIN)
+        visitor.clicks("Show the balance")
+        visitor.sees("Asking the card company", within=30)
+        sources += [visitor.page.content(), visitor.page.url]
+        waiting = dump(stack) + broker_files(stack)
+    finally:
+        stack.start_process("worker")
+    visitor.sees("We could not show a balance for these details.", within=30)
+    sources += [visitor.page.content(), visitor.page.url]
+    kept_there = visitor.page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}, history.state])")
+    sources += [kept_there, str(visitor.page.context.cookies())]
+    # Whoever signs in leaves address and browser behind: these are other ones.
+    context = browser.new_context(extra_http_headers={"X-Forwarded-For": "192.0.2.8"})
+    staff = Visitor(context.new_page(), stack)
+    staff.signs_in("milan")
+    staff.opens("/m/baeckerei-jung/settings/balance-page/tries/")
+    staff.sees("Wrong number or PIN")
+    sources.append(staff.page.content())
+    context.close()
+
+    assert b"shopper_try" in waiting
+    assert b"answer_look_up" in waiting
+    assert found_in(waiting) == set()
+    assert found_in(dump(stack) + broker_files(stack)) == set()
+    assert found_in_logs(stack) == {}
+    assert len(sources) > 10
     assert found_in("\n".join(sources).encode()) == set()
 
 
