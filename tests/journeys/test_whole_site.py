@@ -14,7 +14,7 @@ from playwright.sync_api import Error
 from tests.journeys.conftest import PASSWORD, Visitor
 from tests.journeys.test_admin import LISTENS, becomes_an_administrator
 
-JUNG = "/m/baeckerei-jung/"
+JUNG, SHOPPERS = "/m/baeckerei-jung/", "/b/baeckerei-jung/"
 # At 200 % a window of 1280 px has room for 640.
 SIZES = ({"width": 1280, "height": 800}, {"width": 640, "height": 400}, {"width": 320, "height": 640})
 POLICY = {
@@ -110,6 +110,7 @@ def test_every_page_the_staff_can_walk_to_is_sound(visitor: Visitor, who: str) -
     expected = {"desk", "operations", "cards", "attention", "customers", "account", "choose"}
     if who == "olivia":
         expected |= {"settings", "people", "invite", "roles", "limits", "tills", "trail", "outbox", "connection"}
+        expected |= {"balance_settings", "balance_tries", "balance_poster", "balance_snippets", "balance_page"}
     assert expected <= walk.met.keys(), expected - walk.met.keys()
 
 
@@ -128,6 +129,19 @@ def test_every_page_before_signing_in_is_sound(visitor: Visitor) -> None:
     walk.goes("/accounts/login/", "/accounts/sign-up/", "/accounts/reset/")
 
     assert {"account_login", "account_signup", "account_reset_password"} <= walk.met.keys()
+
+
+def test_the_public_page_and_its_answer_are_sound_for_nobody_signed_in(visitor: Visitor) -> None:
+    visitor.opens(SHOPPERS)
+    visitor.types("Card number, or its last 5 characters", "6280390000012345")
+    visitor.types("PIN or password on the card", "1234")
+    visitor.clicks("Show the balance")
+    visitor.sees("€42.00", within=30)
+    walk = Walk(visitor)
+
+    walk.goes(urlsplit(visitor.page.url).path)
+
+    assert walk.met.keys() == {"balance_page", "balance_answer"}
 
 
 # ---- Without a mouse ----------------------------------------------------------------------------------------------
