@@ -12,12 +12,17 @@ from portal.connectors.revenuemonster import RevenueMonster
 from portal.connectors.secuconnect import Secuconnect
 from portal.connectors.tokens import TokenStore, own
 
-__all__ = ["PROVIDERS", "connect"]
+__all__ = ["PROVIDERS", "connect", "provider_name"]
 
 PROVIDERS: Mapping[str, type[Connector]] = MappingProxyType(
     {each.slug: each for each in (CardInquiry, PayWizard, RevenueMonster, Secuconnect)}
 )
 """{slug: connector class}: every provider there is."""
+
+
+def provider_name(slug: str) -> str:
+    """What a provider calls itself; one that is here no more, its slug."""
+    return PROVIDERS[slug].name if slug in PROVIDERS else slug
 
 
 def connect(

@@ -17,6 +17,7 @@ from django.utils import timezone
 from kombu.exceptions import ChannelError, OperationalError
 
 from portal.celery import app
+from portal.connectors import provider_name
 from portal.desk import workers
 from portal.desk.models import FailedTask
 from portal.desk.workers import Crew
@@ -50,6 +51,10 @@ class Unclear(NamedTuple):
     number: int
     oldest: datetime
 
+    @property
+    def provider_name(self) -> str:
+        return provider_name(self.provider)
+
 
 class MailGroup(NamedTuple):
     """Mails in one state for one reason; the ended ones of a day. `since`: the first was due, or ended."""
@@ -71,6 +76,10 @@ class Failing(NamedTuple):
     number: int
     last: datetime
     example: int  # the number of the last one
+
+    @property
+    def provider_name(self) -> str:
+        return provider_name(self.provider)
 
 
 class Share(NamedTuple):

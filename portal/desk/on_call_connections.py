@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext
 
 from portal import formats
-from portal.connectors import PROVIDERS
+from portal.connectors import provider_name
 from portal.desk import strip
 from portal.desk.administration.rows import page_url
 from portal.desk.connection_health import length_words
@@ -141,7 +141,7 @@ def _provider(slug: str, its: Sequence[Health]) -> Provider:
         lengths.update(each.lengths)
     calls = sum(each.calls for each in its)
     return Provider(
-        name=PROVIDERS[slug].name if slug in PROVIDERS else slug,
+        name=provider_name(slug),
         connections=len(its),
         calls=calls,
         wrong=_wrong(sum(each.errors for each in its), calls),

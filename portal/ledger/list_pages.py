@@ -226,9 +226,9 @@ def _page(
     asked = request.POST if request.method == "POST" else request.GET
     after, before = listing.place(asked.get("after", "")), listing.place(asked.get("before", ""))
     found = listing.page(wanted, after=after, before=before)
-    count = len(found.rows) if found.is_all else listing.count(wanted)
+    count, of_all = (len(found.rows), True) if found.is_all else listing.count(wanted)
     page = _around_the_list(request, name, form, typed) | {
-        "count": list_words.how_many(count, looked_through=bool(wanted.rest)),
+        "count": list_words.how_many(count, of_all=of_all, oldest_first=wanted.oldest_first),
         "too_many": wanted.few and count > finding.MOST,
         "previous": str(found.previous or ""),
         "next": str(found.next or ""),
@@ -307,7 +307,9 @@ def _empty(request: StaffRequest, name: str, form: ListForm, found: Page[M], typ
             action=gettext("Show the list again"),
         )
     if found.looked_to is not None and found.next is not None:
-        text = gettext("Nothing like this among the %(count)s looked through, back to %(day)s.")
+        back = gettext("Nothing like this among the %(count)s looked through, back to %(day)s.")
+        onward = gettext("Nothing like this among the %(count)s looked through, from the oldest to %(day)s.")
+        text = onward if "sort" in narrowed else back
         return Empty(
             text=text % {"count": formats.number(listing.WALK), "day": formats.day(found.looked_to)},
             url=_with(url, narrowed | {"after": str(found.next)}),

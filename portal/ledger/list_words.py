@@ -113,9 +113,14 @@ def _ending() -> str:
     return format_html('<span aria-hidden="true">••••</span> <span class="unseen">{}</span>', gettext("Card ending in"))
 
 
-def how_many(count: int, *, looked_through: bool) -> str:
-    """37 in all, or 1,000+; `looked_through` says that it counts those among the next WALK rows only."""
+def how_many(count: int, *, of_all: bool, oldest_first: bool) -> str:
+    """37 in all, or 1,000+; where not `of_all`, 37 among the WALK rows the list begins with."""
     shown = formats.number(COUNTED) + "+" if count > COUNTED else formats.number(count)
-    if looked_through and count <= COUNTED:
-        return gettext("%(count)s among the latest %(most)s") % {"count": shown, "most": formats.number(WALK)}
+    if not of_all and count <= COUNTED:
+        among = (
+            gettext("%(count)s among the oldest %(most)s")
+            if oldest_first
+            else gettext("%(count)s among the latest %(most)s")
+        )
+        return among % {"count": shown, "most": formats.number(WALK)}
     return gettext("%(count)s in all") % {"count": shown}

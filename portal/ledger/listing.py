@@ -91,14 +91,14 @@ def page(wanted: Wanted[M], *, after: Place | None, before: Place | None, size: 
     return Page(rows=found.rows, previous=back, next=found.next, looked_to=found.looked_to)
 
 
-def count(wanted: Wanted[Any]) -> int:
-    """How many rows there are, at most COUNTED and one more; of those looked through where something is looked for."""
-    rows = _within(
-        wanted, wanted.rows, _edge(wanted, wanted.rows, oldest_first=wanted.oldest_first), wanted.oldest_first
-    )
+def count(wanted: Wanted[Any]) -> tuple[int, bool]:
+    """How many rows there are, at most COUNTED and one more; and whether all were looked through to find them, or WALK
+    of them."""
+    edge = _edge(wanted, wanted.rows, oldest_first=wanted.oldest_first)
+    rows = _within(wanted, wanted.rows, edge, wanted.oldest_first)
     # In order: a row of the merchant's is then found where the list is, and not among everybody's.
     ordered = rows.order_by(*_order(wanted, oldest_first=wanted.oldest_first))
-    return ordered[: COUNTED + 1].count()
+    return ordered[: COUNTED + 1].count(), edge is None
 
 
 # ---- How it is read -------------------------------------------------------------------------------------------------

@@ -309,6 +309,8 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 });
 
 document.addEventListener("htmx:afterSwap", (event) => {
+  const asked = event.detail.requestConfig;
+  if (asked?.triggeringEvent?.type === "submit") release(asked.elt); // it was answered, and may be still here
   if (palette?.contains(event.target)) return;
   tellTimes();
   understand();

@@ -90,7 +90,7 @@ def test_what_waits_what_is_unclear_and_what_failed_is_shown_by_merchant_and_cau
 
     assert re.search(r"<strong>1</strong> <span>need a person</span>", page)
     assert "Bäckerei Jung" in page
-    assert "paywizard" in page
+    assert ">PayWizard</td>" in page
 
 
 def test_a_count_that_stops_says_that_there_may_be_more(ada, jung_shop: Shop, arrange, monkeypatch):

@@ -47,7 +47,9 @@ def test_a_manager_opens_what_a_number_counts_and_finds_everything_by_the_search
     visitor.opens(f"{DESK}search/")
     looks_right(visitor)
     visitor.page.get_by_role("searchbox").fill("alice")
+    visitor.presses("Enter")
     visitor.sees("Alice Sommer")
+    visitor.page.locator(".finder button:enabled").wait_for(timeout=3000)  # at once, and not when it is given up
     assert "alice" not in visitor.page.url.lower()
     looks_right(visitor)
 

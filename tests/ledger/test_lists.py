@@ -409,4 +409,16 @@ def test_counts_stop_where_nobody_reads_further(till, signed_in, olivia, monkeyp
     owner = signed_in(olivia)
 
     assert "3+ in all" in owner.get(OPERATIONS).content.decode()
-    assert "2 among the latest 10,000" in owner.get(f"{OPERATIONS}?most=0.02").content.decode()
+    assert "2 in all" in owner.get(f"{OPERATIONS}?most=0.02").content.decode()
+
+
+@pytest.mark.parametrize(("sort", "said"), [("", "2 among the latest 3"), ("oldest", "2 among the oldest 3")])
+def test_a_count_of_those_looked_through_says_from_which_end(till, signed_in, olivia, monkeypatch, small, sort, said):
+    asked(till, 8)
+    for place in ("portal.ledger.listing.WALK", "portal.ledger.list_words.WALK"):
+        monkeypatch.setattr(place, 3)
+    least, most = ("0.06", "0.07") if not sort else ("0.02", "0.03")
+
+    page = signed_in(olivia).get(f"{OPERATIONS}?sort={sort}&least={least}&most={most}").content.decode()
+
+    assert said in page

@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from portal import formats
-from portal.connectors import PROVIDERS
+from portal.connectors import provider_name
 from portal.desk.administration import limits
 from portal.desk.administration.deeds import Deed, NotDone
 from portal.desk.administration.rows import OF_MERCHANT, Fact, OfMerchant, Rows, link, page_url, when, yes_or_no
@@ -227,7 +227,7 @@ class Connections(Rows):
     lists = (
         Fact(_("Name"), "name"),
         OF_MERCHANT,
-        Fact(_("Provider"), "provider", lambda slug: PROVIDERS[slug].name if slug in PROVIDERS else slug),
+        Fact(_("Provider"), "provider", provider_name),
         Fact(_("Environment"), "get_environment_display"),
         Fact(_("State"), lambda row: connections.state_words(row)[1]),
     )
@@ -333,7 +333,7 @@ class Hosts(Rows):
         Fact(_("Address"), "origin"),
         Fact(_("State"), "get_state_display"),
         OF_MERCHANT,
-        Fact(_("Provider"), "provider", lambda slug: PROVIDERS[slug].name if slug in PROVIDERS else slug),
+        Fact(_("Provider"), "provider", provider_name),
         when(_("Asked"), "asked_at"),
     )
     shows = (
