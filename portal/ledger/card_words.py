@@ -80,11 +80,11 @@ def levels(card: Card) -> tuple[str, str]:
     return balance, formats.points(card.points) if card.points is not None else ""
 
 
-def levels_in_parts(card: Card) -> tuple[str, str]:
-    """The same, the money with what it consists of: €30.10 (Paid in €22.00, Bonus €8.10)."""
-    balance, points = levels(card)
-    told = ", ".join(f"{label} {amount}" for label, amount in parts(card))
-    return f"{balance} ({told})" if balance and told else balance, points
+def money_in_parts(card: Card) -> str:
+    """Its money with what it consists of, where bonus is part of it: €30.10 (Paid in €22.00, Bonus €8.10)."""
+    balance, _points = levels(card)
+    told = ", ".join(f"{label} {amount}" for label, amount in parts(card)) if card.bonus_minor else ""
+    return f"{balance} ({told})" if balance and told else balance
 
 
 def parts(card: Card) -> list[tuple[str, str]]:

@@ -172,8 +172,7 @@ def _after(request: StaffRequest, found: Operation, exchanges: list[Exchange]) -
     if found.settled_by == "balance":
         currency = str(found.connection.options.get("currency", ""))
         money = formats.money(Money(found.after_minor, currency)) if found.after_minor is not None else ""
-        points = formats.points(found.after_points) if found.after_points is not None else ""
-        return money, points, False
+        return money, _points_after(found, money, found.after_points), False
     read = next((each for each in exchanges if each.purpose == "after"), None)
     if read is None or read.reason:
         waits = (
@@ -194,7 +193,15 @@ def _after(request: StaffRequest, found: Operation, exchanges: list[Exchange]) -
     ).exclude(pk=found.pk)
     if changed.exists():
         return "", "", False
-    return *card_words.levels_in_parts(card), False
+    money = card_words.money_in_parts(card)
+    return money, _points_after(found, money, card.points), False
+
+
+def _points_after(found: Operation, money: str, count: int | None) -> str:
+    """The card's points after the operation: beside money, none are worth a word only where there were some."""
+    if count is None or (count == 0 and money and not found.before_points):
+        return ""
+    return formats.points(count)
 
 
 def _behind(request: StaffRequest, found: Operation) -> Operation | None:

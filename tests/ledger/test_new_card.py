@@ -107,6 +107,18 @@ def test_what_was_paid_in_and_what_was_given_are_told_apart(loads: Till, signed_
         assert told in browser.get(reverse(place, args=["baeckerei-jung", operation.key])).text
 
 
+def test_after_an_operation_neither_bonus_nor_points_are_told_where_there_are_none(loads: Till, signed_in):
+    operation = loads.gets("top_up", 2000, number=KNOWN)
+    browser = signed_in(loads.member.person)
+
+    assert loads.card(KNOWN).points == 0
+    for place in ("operation", "receipt"):
+        page = browser.get(reverse(place, args=["baeckerei-jung", operation.key])).text
+        assert "New balance" in page
+        assert "Bonus" not in page
+        assert "0 points" not in page.partition("What happened")[0]
+
+
 def test_where_the_provider_does_not_tell_them_apart_nothing_is_said(till: Till, signed_in):
     till.gets("top_up", 2000)
     page = signed_in(till.member.person).get(reverse("card", args=["baeckerei-jung", till.card(CARD).key])).text
