@@ -316,7 +316,10 @@ document.addEventListener("htmx:afterSwap", (event) => {
   understand();
   sumBasket();
   const basket = event.target.id === "action" && document.querySelector("[data-basket]");
-  if (basket) return say(basket);
+  if (basket) {
+    document.querySelector("#action [data-errors]")?.focus(); // a long basket's errors are far above its button
+    return say(basket);
+  }
   const fragment = document.getElementById("reading") || document.getElementById("outcome");
   if (!fragment) return;
   say(fragment);

@@ -117,6 +117,7 @@ def test_what_is_wrong_is_said_beside_the_field_of_its_line_and_nothing_is_lost(
     visitor.clicks("Continue")
 
     visitor.page.locator("#id_line0_price_error").get_by_text("two ways").wait_for()
+    visitor.page.locator("[data-errors]:focus").wait_for()
     assert visitor.page.input_value("#id_line0_text") == "Cup"
     assert "line0_vat" in visitor.page.locator("[data-errors] a").nth(1).get_attribute("href")
     visitor.finds_no_barrier()
