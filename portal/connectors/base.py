@@ -131,6 +131,8 @@ class Connector:
     speaks: ClassVar[str] = ""
     # Whether what clean_number returns is always the whole number, so that a card can be remembered by it.
     whole_numbers: ClassVar[bool] = False
+    # Whether its numbers are members', where others' are cards'.
+    names_members: ClassVar[bool] = False
     # Whether `activate` makes a card, asked with no number, where others make one usable that is there.
     makes_cards: ClassVar[bool] = False
     extras: ClassVar[Mapping[str, type[Extra]]] = MappingProxyType({})

@@ -220,6 +220,7 @@ class RevenueMonster(Connector):
     # No reference, no way to ask, and an award looks like any other.
     settles = Settles.BY_PERSON
     whole_numbers = True
+    names_members = True
     extras = MappingProxyType({"award": Paid, "issue_code": Paid})
     CONNECT_SECONDS = 5.0
     TOTAL_SECONDS = 20.0

@@ -207,6 +207,12 @@ _CONFIRM: dict[str, Promise] = {
     "issue_points": _("Give {amount} to card {card} at {connection}."),
     "redeem_points": _("Redeem {amount} from card {card} at {connection}."),
 }
+# Where a number is a member's rather than a card's.
+_CONFIRM_MEMBER: dict[str, Promise] = {
+    "award": _("Give member {card} at {connection} the points for a purchase of {amount}."),
+    "issue_points": _("Give {amount} to member {card} at {connection}."),
+    "redeem_points": _("Redeem {amount} from member {card} at {connection}."),
+}
 _CONFIRM_VOID: dict[str, Promise] = {
     "pay": _("Undo {original} on card {card} at {connection}. {amount} goes back onto the card."),
     "top_up": _("Undo {original} on card {card} at {connection}. {amount} is taken off the card again."),
@@ -243,7 +249,8 @@ def question(
     }
     if basket is not None:
         return _sale(basket, at)
-    sentence = (_CONFIRM_VOID[original.verb] if original else "") if verb == "void" else _CONFIRM[verb]
+    words_of = _CONFIRM | _CONFIRM_MEMBER if PROVIDERS[card.connection.provider].names_members else _CONFIRM
+    sentence = (_CONFIRM_VOID[original.verb] if original else "") if verb == "void" else words_of[verb]
     asked = format_html(
         str(sentence),
         amount=format_html("<strong>{}</strong>", amount),

@@ -63,7 +63,10 @@ def paper(operation: Operation, *, merchant: Merchant, store: str, after: str) -
     done = operation.state == OperationState.DONE
     pair = ReceiptLine.pair
     lines = [
-        pair(gettext("Card"), operation_words.card_of(operation)),
+        pair(
+            gettext("Member") if PROVIDERS[operation.connection.provider].names_members else gettext("Card"),
+            operation_words.card_of(operation),
+        ),
         pair(gettext("Card company"), operation.connection.name),
     ]
     if done and operation.also_activate:
