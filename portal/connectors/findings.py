@@ -204,7 +204,7 @@ WAIT = Words("%(provider)s asks us to slow down.", "Test again in %(seconds)s se
 ACCEPTED = Words("%(provider)s accepts our credentials.", "")
 READS = Words("%(provider)s answered a harmless question.", "")
 
-NO_SUCH_CALL = Message("%(provider)s offers no such call.")
+NO_SUCH_CALL = Message("There is no such call at %(provider)s.")
 """Why a connection cannot do something, unless its connector knows better."""
 
 

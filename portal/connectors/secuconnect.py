@@ -274,7 +274,7 @@ class Secuconnect(Connector):
         """Without a card group nothing can be made."""
         if options.get("card_group"):
             return {}
-        return {"activate": Message("%(provider)s makes cards of a card group, and this connection names none.")}
+        return {"activate": Message("Cards of %(provider)s are made in a card group, and this connection names none.")}
 
     @classmethod
     def step(cls, method: str, url: str) -> Message | None:

@@ -47,9 +47,9 @@ def mail(card: Card, details: Mapping[str, object], *, loads: bool) -> str:
     if not details:
         return gettext("Nobody gets an e-mail from %(connection)s: no customer is named.") % values if writes else ""
     if not writes:
-        return gettext("%(connection)s is told whose card it is. Nobody gets an e-mail.") % values
+        return gettext("We tell %(connection)s whose card it is. Nobody gets an e-mail.") % values
     if details.get("number"):
-        return gettext("%(connection)s sends an e-mail to the address that it has on record.") % values
+        return gettext("An e-mail from %(connection)s goes to the address on record there.") % values
     if details.get("email"):
-        return gettext("%(connection)s sends an e-mail to %(email)s.") % values
+        return gettext("An e-mail from %(connection)s goes to %(email)s.") % values
     return gettext("Nobody gets an e-mail from %(connection)s: there is no address.") % values

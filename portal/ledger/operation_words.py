@@ -693,7 +693,7 @@ def _answer(exchange: Exchange) -> str:
         return gettext("no answer")
     if exchange.reason:
         title, _advice = words.failure_words(exchange.reason)
-        return gettext("HTTP %(status)s, %(title)s") % {"status": exchange.status, "title": title.rstrip(".")}
+        return gettext("HTTP %(status)s (%(title)s)") % {"status": exchange.status, "title": title.rstrip(".")}
     return gettext("answered")
 
 
@@ -743,7 +743,7 @@ def unable(connection: Connection) -> dict[str, str]:
     why = {
         verb: languages.said(sentence)
         if verb in provider.supports()
-        else gettext("%(connection)s has no such call for its cards.") % named
+        else gettext("There is no such call for cards of %(connection)s.") % named
         for verb, sentence in doctor.capabilities(connection.provider, connection.options).cannot
     }
     if provider.makes_cards:

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRedirect, reswap, retarget
 
 from portal.connectors import PROVIDERS, doctor
+from portal.connectors.base import Connector
 from portal.connectors.doctor import Step
 from portal.languages import said
 from portal.merchants import accounts, connecting, hosts, second_factor
@@ -72,12 +73,17 @@ def connect(request: StaffRequest) -> HttpResponse:
     return render(request, "merchants/connect.html", page, status=422 if request.method == "POST" else 200)
 
 
-def _choice(provider: Any) -> dict[str, object]:
-    return {"slug": provider.slug, "name": provider.name, "can": _doings(doctor.capabilities(provider.slug, {}).can)}
+def _choice(provider: type[Connector]) -> dict[str, object]:
+    return {
+        "slug": provider.slug,
+        "name": provider.name,
+        "can": _doings(provider, doctor.capabilities(provider.slug, {}).can),
+    }
 
 
-def _doings(verbs: tuple[str, ...]) -> list[str]:
-    return [str(VERBS[verb]) for verb in verbs]
+def _doings(provider: type[Connector], verbs: tuple[str, ...]) -> list[str]:
+    makes = {"activate": _("Make new cards")} if provider.makes_cards else {}
+    return [str(makes.get(verb, VERBS[verb])) for verb in verbs]
 
 
 def draft_lines(request: StaffRequest) -> list[dict[str, object]]:
@@ -358,11 +364,12 @@ def capability_card(connection: Connection | None) -> dict[str, object] | None:
     """What a connection can do, and what not, by the reason."""
     if connection is None:
         return None
-    found = doctor.capabilities(connection.provider, connection.options)
+    provider = PROVIDERS[connection.provider]
+    found = doctor.capabilities(provider.slug, connection.options)
     cannot: dict[str, list[str]] = {}
     for verb, why in found.cannot:
-        cannot.setdefault(said(why), []).append(str(VERBS[verb]))
-    return {"can": _doings(found.can), "cannot": list(cannot.items())}
+        cannot.setdefault(said(why), []).extend(_doings(provider, (verb,)))
+    return {"can": _doings(provider, found.can), "cannot": list(cannot.items())}
 
 
 # ---- A change of a connection ---------------------------------------------------------------------------------

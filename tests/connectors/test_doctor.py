@@ -973,7 +973,7 @@ def test_every_provider_says_what_it_can_do():
         ours = {verb for verb, why in cannot if "Tillside" in str(why)}
         assert ours == ({"issue_code", "void"} if slug == "revenuemonster" else set())  # what we do not do yet
         others = {str(why) for verb, why in cannot if verb not in ours}
-        assert others <= {f"{PROVIDERS[slug].name} offers no such call."}
+        assert others <= {f"There is no such call at {PROVIDERS[slug].name}."}
 
 
 def test_what_the_options_forbid_is_said_with_its_reason(monkeypatch):

@@ -69,7 +69,7 @@ def test_an_owner_connects_it_herself_and_looks_a_card_up(visitor):
     visitor.has_no_sideways_scroll()
     visitor.clicks("Test the connection")
     visitor.sees("With this connection you can", within=40)
-    visitor.sees("secuconnect makes cards of a card group, and this connection names none.")
+    visitor.sees("Cards of secuconnect are made in a card group, and this connection names none.")
     visitor.finds_no_barrier()
 
     visitor.clicks("Look up a card", "link")
@@ -86,7 +86,7 @@ def test_a_card_is_loaded_and_what_was_paid_in_and_given_stand_apart(visitor):
     loads(visitor, own_card())
 
     visitor.sees("€1,020.00", within=20)
-    visitor.sees("Paid in €1,020.00")
+    visitor.sees("New balance €1,020.00.")
     visitor.finds_no_barrier()
     visitor.has_no_sideways_scroll()
     visitor.page.get_by_role("link", name="Back to the card").click()
@@ -96,7 +96,7 @@ def test_a_card_is_loaded_and_what_was_paid_in_and_given_stand_apart(visitor):
 def test_a_card_is_made_on_the_fly_and_loaded(visitor):
     visitor.signs_in("milan")
     visitor.clicks("Make a new card", "link")
-    visitor.sees("gives the card its number")
+    visitor.sees("gets its number from secuconnect")
     visitor.finds_no_barrier()
     visitor.has_no_sideways_scroll()
     visitor.page.locator("#action").get_by_role("button", name="Continue").last.click()
@@ -110,7 +110,7 @@ def test_a_card_is_made_on_the_fly_and_loaded(visitor):
     visitor.page.get_by_role("link", name="Back to the card").click()
     visitor.sees("€0.00", within=20)
     adds(visitor, "2500")
-    visitor.sees("€25.00 (Paid in", within=20)
+    visitor.sees("New balance €25.00.", within=20)
 
 
 def test_a_lost_answer_to_a_load_is_settled_by_itself(visitor):

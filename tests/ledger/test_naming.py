@@ -80,7 +80,7 @@ def test_the_holder_can_be_named_and_the_sentence_says_who_gets_an_email(browser
 
     answer = names_the_holder(browser)
 
-    assert "secuconnect sends an e-mail to c•••@e•••.org." in question(answer)
+    assert "An e-mail from secuconnect goes to c•••@e•••.org." in question(answer)
     browser.confirms(answer, CARD)
     while operations.work():
         pass
@@ -115,7 +115,7 @@ def test_a_holder_the_provider_knows_is_named_by_its_number(browser, with_mail, 
 
     answer = names_the_holder(browser)
 
-    assert "secuconnect sends an e-mail to the address that it has on record." in question(answer)
+    assert "An e-mail from secuconnect goes to the address on record there." in question(answer)
     browser.confirms(answer, CARD)
     while operations.work():
         pass
@@ -138,7 +138,7 @@ def test_a_number_that_is_none_of_the_providers_names_nobody_to_it(browser, load
     ("typed", "mail"),
     [
         ({}, "Nobody gets an e-mail from secuconnect: no customer is named."),
-        ({"email": "max@example.com"}, "secuconnect sends an e-mail to m•••@e•••.com."),
+        ({"email": "max@example.com"}, "An e-mail from secuconnect goes to m•••@e•••.com."),
         ({"first_name": "Max"}, "Nobody gets an e-mail from secuconnect: there is no address."),
     ],
     ids=["nobody", "an address", "no address"],
@@ -150,7 +150,7 @@ def test_the_sentence_says_who_gets_an_email(browser, with_mail, typed, mail):
 def test_without_a_template_nobody_is_written_to(browser, loads):
     answer = names_the_holder(browser)
 
-    assert "secuconnect is told whose card it is. Nobody gets an e-mail." in question(answer)
+    assert "We tell secuconnect whose card it is. Nobody gets an e-mail." in question(answer)
     browser.confirms(answer, CARD)
     while operations.work():
         pass

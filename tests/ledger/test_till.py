@@ -307,7 +307,7 @@ def test_actions_the_provider_lacks_are_grey_and_say_so(browser, monkeypatch):
 
     monkeypatch.setattr(PayWizard, "supports", classmethod(lambda cls: frozenset({"balance", "pay"})))
 
-    assert "PayWizard has no such call for its cards." in browser.sees(f"{browser.page_of()}?do=activate")
+    assert "There is no such call for cards of PayWizard." in browser.sees(f"{browser.page_of()}?do=activate")
 
 
 def test_nothing_to_void_or_tip_is_said(browser):

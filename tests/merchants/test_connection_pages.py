@@ -50,7 +50,7 @@ def test_a_secret_is_known_by_its_end_and_by_who_set_it_and_never_shown(keyed, o
 def test_what_it_cannot_do_stands_below_its_reason_which_is_said_once(keyed, olivia, signed_in):
     page = signed_in(olivia).get(at(keyed)).text
 
-    assert page.count("CardInquiry offers no such call.") == 1
+    assert page.count("There is no such call at CardInquiry.") == 1
     assert "<li>Take payments</li>" in page
 
 
