@@ -444,6 +444,15 @@ document.addEventListener("click", (event) => {
   }
 });
 
+// ---- Paper 80 mm wide is one sheet, as high as what stands on it; on the screen it is laid out as it is printed.
+
+const roll = new CSSStyleSheet();
+document.adoptedStyleSheets.push(roll);
+window.addEventListener("beforeprint", () => {
+  const paper = document.querySelector(".paper-80mm");
+  if (paper) roll.replaceSync(`@page till { size: 80mm calc(${paper.offsetHeight}px + 1mm); }`);
+});
+
 // ---- A shared till: locks itself, and tells the server that somebody is there. The server decides; this is for the eyes.
 
 const lock = document.querySelector("[data-lock]");
