@@ -135,6 +135,8 @@ class Connector:
     names_members: ClassVar[bool] = False
     # Whether `activate` makes a card, asked with no number, where others make one usable that is there.
     makes_cards: ClassVar[bool] = False
+    # Whether `top_up` can activate a card that is there, too (TopUpRequest.activate).
+    top_up_activates: ClassVar[bool] = False
     extras: ClassVar[Mapping[str, type[Extra]]] = MappingProxyType({})
     # GTINs that stand for no goods at this provider but for an order to it, such as a load: no line of a basket may
     # have one.

@@ -202,6 +202,7 @@ class PayWizard(Connector):
     # There is no way to ask for a transaction, and a lost answer leaves no checkoutId to void it by.
     settles = Settles.BY_BALANCE
     whole_numbers = True
+    top_up_activates = True
     # A void names no card, so it does not say how one was read.
     extras = MappingProxyType({verb: Entry for verb in OPERATIONS if verb != "void"})
     CONNECT_SECONDS = 5.0

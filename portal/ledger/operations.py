@@ -281,6 +281,8 @@ def _check(wish: Wish, connection: Connection) -> None:
         raise CannotAsk("not_offered")
     if (wish.card is None) != (wish.verb == "activate" and provider.makes_cards):
         raise CannotAsk("not_offered")
+    if wish.also_activate and not (wish.verb == "top_up" and provider.top_up_activates):
+        raise CannotAsk("not_offered")
     amount = wish.amount.minor if wish.amount else wish.points.count if wish.points else None
     wants_points = wish.verb in ("issue_points", "redeem_points")
     if wish.verb == "activate":

@@ -72,7 +72,7 @@ class ActionForm(forms.Form):
             self.fields["minor"] = forms.IntegerField(required=False, min_value=1, widget=forms.HiddenInput)
         if verb in POINTS:
             self.fields["points"] = forms.CharField(label=_("Points"), max_length=40, required=False)
-        self.offers_activation = verb == "top_up" and not PROVIDERS[card.connection.provider].makes_cards
+        self.offers_activation = verb == "top_up" and PROVIDERS[card.connection.provider].top_up_activates
         if self.offers_activation:
             self.fields["also_activate"] = forms.BooleanField(label=_("Also activate the card"), required=False)
         if verb == "sale":

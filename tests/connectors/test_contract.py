@@ -441,6 +441,19 @@ def test_no_documented_answer_is_unclear(serve, wire_to, slug, verb, manners, re
     assert len(server.requests) == steps(slug, verb)
 
 
+@pytest.mark.parametrize("slug", [slug for slug, verb in SUPPORTED if verb == "top_up"])
+def test_a_top_up_activates_where_the_provider_says_so_and_elsewhere_nothing_is_sent(serve, wire_to, slug):
+    server = serve(answering(response(status=503)))
+    connector = connection_to(server, wire_to(server), slug)
+    wanted = dataclasses.replace({**REQUESTS, **REQUESTS_OF.get(slug, {})}["top_up"], activate=True)
+
+    with pytest.raises(Failure) as caught:
+        connector.top_up(wanted)
+
+    assert (caught.value.reason is not Reason.BAD_INPUT) == PROVIDERS[slug].top_up_activates
+    assert bool(server.requests) == PROVIDERS[slug].top_up_activates
+
+
 @pytest.mark.parametrize(("slug", "verb", "number"), BEFORE_IT_MOVES)
 @pytest.mark.parametrize(
     ("manners", "reason"),

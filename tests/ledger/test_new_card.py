@@ -193,3 +193,11 @@ def test_the_card_page_says_that_no_activation_is_needed(loads: Till, signed_in)
         reverse("card", args=["baeckerei-jung", loads.card(KNOWN).key]), {"do": "top_up"}
     )
     assert "Also activate the card" not in top_up.text
+
+
+def test_an_activation_that_its_connector_refuses_is_not_asked_for(loads: Till):
+    with pytest.raises(operations.CannotAsk, match="not_offered"):
+        loads.gets("top_up", 2000, number=KNOWN, also_activate=True)
+
+    assert not Operation.objects.exists()
+    assert loads.effects() == []
