@@ -344,11 +344,12 @@ class Secuconnect(Connector):
         products = [_article(at, line) for at, line in enumerate(request.lines, start=1)]
         if request.load is not None:
             products.append(self._load_article(request.load, len(products) + 1))
-        body = self._body(self._number(request.number), products, request.amount, request.reference, request.customer)
+        number = self._number(request.number)
+        body = self._body(number, products, request.amount, request.reference, request.customer)
         prepared = "" if payment.paid in AT_THE_TILL else payment.paid
         if prepared and self.settings.auto_capture:
             body["payment_context"] = {"auto_capture": True}
-        begun = self._create(body, request.number, request.amount, request.reference, request.customer)
+        begun = self._create(body, number, request.amount, request.reference, request.customer)
         if not prepared:
             return self._start("sale", begun, AT_THE_TILL[payment.paid])
         return self._prepare(begun, prepared)
@@ -389,7 +390,8 @@ class Secuconnect(Connector):
         reference = "" if request.verb == "void" else request.reference
         amount = request.amount or (Money(0, CURRENCY) if request.verb == "activate" else None)
         pays = request.verb in {"pay", "void"}  # what is undone may have been a payment
-        wanted = Wanted(reference=reference, number=request.number, amount=amount, pays=pays)
+        number = self._number(request.number) if request.number else ""
+        wanted = Wanted(reference=reference, number=number, amount=amount, pays=pays)
         if known:
             ids: tuple[str, ...] = (known,)
         else:

@@ -53,6 +53,7 @@ from tests.connectors.servers import answering, hanging_up_after, response
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "secuconnect"
 SEED_CARD, SEED_STX = "9276004424644352", "STX_W28QKGS8H2X07TF64EDJ8DZEJN9RA2"
+TYPED = " 9276 0044 2464 4016 "  # as the card has it printed: 50.00
 TRANSACTIONS = "/api/v2/Smart/Transactions"
 EUROS, REFERENCE = Money(2000, "EUR"), "0198c5a2e7c07b3e9f5f2b1c4d6e8f90"
 CUSTOMER = CustomerDetails(first_name="Canary-first", last_name="Canary-last", email="canary@example.com", city="Ulm")
@@ -712,6 +713,29 @@ def test_a_sale_that_loads_books_the_bonus_first_and_the_load_after_it(
     assert moved(sandbox) == [("bonus", bonus), ("top_up", 2000)]
     assert {kind: told(receipt.balances)[kind] for kind in balances} == balances
     assert number(end) not in repr(receipt) + receipt.raw
+
+
+@pytest.mark.parametrize(
+    ("verb", "request_", "booked"),
+    [
+        ("top_up", top_up(TYPED), ("top_up", 2000)),
+        ("sale", sale(TYPED), ("top_up", 2000)),
+        ("pay", pay(TYPED), ("pay", 1250)),
+    ],
+)
+def test_a_card_typed_in_groups_is_the_card_that_the_answer_names(
+    shop: Secuconnect, sandbox: Sandbox, exchanges: list[Exchange], verb: str, request_: Any, booked: tuple[str, int]
+) -> None:
+    receipt = getattr(shop, verb)(request_)
+
+    found = shop.find(find(TYPED, request_.amount.minor, verb=verb))
+    undone = dataclasses.replace(void(receipt.provider_reference, TYPED), amount=request_.amount)
+    shop.void(undone)
+
+    assert found.provider_reference == receipt.provider_reference
+    assert moved(sandbox) == [booked, ("void", booked[1])]
+    record = repr([vars(each) for each in exchanges]) + repr(receipt)
+    assert TYPED.replace(" ", "") not in record
 
 
 def test_a_sale_without_a_load_earns_and_loads_nothing(shop: Secuconnect, sandbox: Sandbox) -> None:
