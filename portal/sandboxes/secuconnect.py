@@ -32,8 +32,9 @@ Magic cards: 92760044246440 and two digits. All in euros.
 
     …25 429   …26 503 with a page   …27 403 with 2003   …28 401   …29 403, loyalty is not enabled
 
-For load runs, 1,000.00 on each: 9276100000000000 to 9276100000000999. Every other number is unknown. A card that is
-made has a new number that begins with 92760099; groups: CRG_442AC7B8XCVU3XG2NX9E5XHJWH4CRK makes cards.
+For load runs, 1,000.00 on each: 9276100000000000 to 9276100000000999, and with 10 % bonus on everything from
+9276200000000000 to 9276200000000999. Every other number is unknown. A card that is made has a new number that begins
+with 92760099; groups: CRG_442AC7B8XCVU3XG2NX9E5XHJWH4CRK makes cards.
 STX_W28QKGS8H2X07TF64EDJ8DZEJN9RA2, the document's transaction of 59.00 and a load of 20.00, waits to be started.
 
 The journal: one line a movement, `reference` the merchantRef, `provider_reference` the STX. A start writes `activate`
@@ -438,12 +439,15 @@ def _stock(db: sqlite3.Connection) -> None:
 
 def _shown() -> tuple[kit.Card, ...]:
     magic = tuple(kit.Card(number=card.number, pin="", does=card.does) for card in cards.CARDS)
-    run = kit.Card(
-        number=str(cards.PLAIN[0]),
-        pin="",
-        does=f"The first of 1,000 for load runs, up to {cards.PLAIN[-1]}: 1,000.00 on each.",
+    runs = (
+        kit.Card(
+            number=str(numbers[0]),
+            pin="",
+            does=f"The first of 1,000 for load runs, up to {numbers[-1]}: 1,000.00 on each, {bonus}.",
+        )
+        for numbers, bonus in ((cards.PLAIN, "no bonus"), (cards.EARNING, "10 % bonus on everything"))
     )
-    return (*magic, run)
+    return (*magic, *runs)
 
 
 _STX, _API = r"(?P<id>STX_[0-9A-Z]{1,40})", "/api/v2"

@@ -152,6 +152,7 @@ CARDS = (
 BY_NUMBER = {card.number: card for card in CARDS}
 # For load runs: nobody keeps them until they are used, so a reset costs nothing.
 PLAIN = range(9276_1000_0000_0000, 9276_1000_0000_1000)
+EARNING = range(9276_2000_0000_0000, 9276_2000_0000_1000)  # as the document's own card: 10 % on everything
 _LETTERS = string.digits + string.ascii_uppercase
 
 
@@ -198,8 +199,11 @@ def set_lock(db: sqlite3.Connection, card: Card, *, locked: bool, reason: int | 
 def find(db: sqlite3.Connection, number: str) -> Card | None:
     if number in BY_NUMBER:
         return BY_NUMBER[number]
-    if len(number) == 16 and number.isascii() and number.isdigit() and int(number) in PLAIN:
-        return Card(number=number, cash=1_000_00)
+    if len(number) == 16 and number.isascii() and number.isdigit():
+        if int(number) in PLAIN:
+            return Card(number=number, cash=1_000_00)
+        if int(number) in EARNING:
+            return Card(number=number, group=SEED_GROUP, cash=1_000_00)
     row = db.execute("SELECT group_id FROM secuconnect_cards WHERE number = ?", (number,)).fetchone()
     return Card(number=number, group=GROUP_BY_ID[row["group_id"]]) if row else None
 

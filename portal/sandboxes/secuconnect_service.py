@@ -34,7 +34,7 @@ def security_code(number: str) -> str:
 def card(db: sqlite3.Connection, id: str) -> Card:
     """The card behind an MCD_. Raises Refused."""
     kept = (held.card.number for held in cards.holdings(db))
-    for number in (*kept, *map(str, cards.PLAIN)):
+    for number in (*kept, *map(str, (*cards.PLAIN, *cards.EARNING))):
         if papers.card_id("MCD", number) == id and (found := cards.find(db, number)):
             return found
     raise Refused("not found", "id")
