@@ -12,6 +12,7 @@ from playwright.sync_api import Browser
 
 from portal.running.stack import Stack
 from tests.addresses import addresses
+from tests.journeys import test_papers
 from tests.journeys.conftest import Visitor, logs
 from tests.journeys.test_connecting import chooses, opens_a_shop, sandbox
 from tests.journeys.test_till import arrives, card, confirms, opens_action
@@ -25,7 +26,29 @@ SECRET, TOKEN = "canary-client-secret-52907", "CANARYTOKEN61840000000000000000X"
 # What a shopper types on the public page, and what comes with it. Of the address already its network is looked for.
 SHOPPERS_CARD, SHOPPERS_PIN, BROWSER = "CANARY-5150824437", "canary/pin+61947", "canary-browser/40718"
 ADDRESS, NETWORK = "203.0.113.213", "203.0.113."
-PLANTED = (CARD, PIN, KEY, RICH, HOLDER, SECRET, TOKEN, SHOPPERS_CARD, SHOPPERS_PIN, BROWSER, NETWORK)
+# A card at secuconnect, and for whom it is loaded.
+LOADED = test_papers.untouched_card()
+CUSTOMER = {
+    "First name": "Canaryvorname",
+    "Last name": "Canarynachname",
+    "E-mail": "canary.load.5522@example.org",
+    "Phone": "+4915155505523",
+}
+PLANTED = (
+    CARD,
+    PIN,
+    KEY,
+    RICH,
+    HOLDER,
+    SECRET,
+    TOKEN,
+    SHOPPERS_CARD,
+    SHOPPERS_PIN,
+    BROWSER,
+    NETWORK,
+    LOADED,
+    *CUSTOMER.values(),
+)
 BALANCE_PAGE = "/b/baeckerei-jung/"
 FILES = [each.path("baeckerei-jung") for each in addresses() if "export" in each.name and not each.parts]
 
@@ -106,6 +129,37 @@ def test_what_moves_value_and_whom_it_is_for_is_found_nowhere(visitor: Visitor, 
     assert b"work_on_operations" in waiting
     assert found_in(waiting) == set()
     assert found_in(dump(stack) + broker_files(stack)) == set()
+    assert found_in_logs(stack) == {}
+    assert found_in("\n".join([*sources, visitor.page.content()]).encode()) == set()
+
+
+def test_for_whom_a_card_is_loaded_is_found_nowhere(visitor: Visitor, stack: Stack) -> None:
+    test_papers.arrives(visitor, LOADED)
+    sources = listening(visitor)
+    opens_action(visitor, "Add money")
+    visitor.types("Amount", "20,00")
+    visitor.page.get_by_text("Customer details, if wanted").click()
+    for label, told in CUSTOMER.items():
+        visitor.types(label, told)
+    visitor.clicks("Continue")
+    visitor.page.locator("#question").wait_for()
+    sources.clear()  # as above
+    stack.stop_process("worker")
+    try:
+        confirms(visitor)
+        waiting = dump(stack) + broker_files(stack)
+    finally:
+        stack.start_process("worker")
+    visitor.sees("New balance €1,020.00", within=30)
+    test_papers.opens_paper(visitor, "A4")
+    visitor.clicks("Back to the operation", "link")
+    visitor.clicks("Evidence page for print", "link")
+    visitor.page.locator(".evidence").wait_for()
+    kept = dump(stack) + broker_files(stack)
+
+    assert "forename" in visitor.page.content()  # it was told, and evidence of it is kept
+    assert found_in(waiting) == set()
+    assert found_in(kept) == set()
     assert found_in_logs(stack) == {}
     assert found_in("\n".join([*sources, visitor.page.content()]).encode()) == set()
 
