@@ -185,3 +185,16 @@ def test_a_list_on_paper_is_its_rows_and_in_words_what_it_is_narrowed_to(visitor
 
     page.emulate_media(media="screen")
     assert not on_paper.is_visible()
+
+
+def test_an_empty_list_on_paper_is_a_sentence_and_not_a_second_page(visitor):
+    visitor.signs_in("milan")
+    visitor.opens(f"{OPERATIONS}?since=2001-05-01&until=2001-05-07")
+    visitor.page.set_viewport_size(A4)
+    visitor.page.emulate_media(media="print")
+
+    printed = visitor.page.locator("body").inner_text()
+    assert "Nothing between 1 May 2001 and 7 May 2001 in Europe/Berlin." in printed
+    assert "Widen" not in printed
+    assert visitor.page.locator("body").bounding_box()["height"] < A4["height"] / 2
+    visitor.page.emulate_media(media="screen")
