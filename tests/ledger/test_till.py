@@ -782,7 +782,7 @@ def test_a_refusal_says_why_in_our_words_and_theirs(browser, till):
 
     assert "There is not enough on the card." in page
     assert ">Refused</span>" in page
-    assert "PayWizard says" in page
+    assert "Answer of PayWizard" in page
 
 
 def test_a_lost_answer_is_being_checked_and_the_slip_says_not_yet_confirmed(browser, till):
