@@ -26,7 +26,8 @@ Magic cards: 62803900000 and five digits. PIN 1234 on all of them, typed right e
     …00036 usable, 20.00, of which 15.00 are spent elsewhere as soon as it was looked up
     …00037 usable, 20.00, with a UsageToken that lapses at once
 
-For load runs, 1,000.00 on each: 628039555 and three digits and 9753.
+For load runs, 1,000.00 on each: 628039555 and three digits and 9753. Thousands more can be made for simulations of
+guessing, see `cardinquiry_crowd`.
 
 ABC123 with password 11243 is the document's own card: typed 11234 it answers "check password", once in 15
 minutes. So does every other card: neighbours swapped, or one too many or too few of a character in a row.
@@ -53,7 +54,7 @@ from datetime import date, timedelta
 from math import isfinite
 from typing import Any
 
-from portal.sandboxes import cardinquiry_sales, kit
+from portal.sandboxes import cardinquiry_crowd, cardinquiry_sales, kit
 from portal.sandboxes.faults import LONGEST_WAIT, Fault, Kind
 from portal.sandboxes.kit import Answer, Call, Outcome
 from portal.sandboxes.store import Effect
@@ -73,6 +74,7 @@ SPENT_MEANWHILE, LAPSES = 36, 37
 TABLES = (
     "CREATE TABLE cardinquiry_hints (number TEXT PRIMARY KEY, at REAL NOT NULL)",
     *cardinquiry_sales.TABLES,
+    *cardinquiry_crowd.TABLES,
 )
 
 
@@ -186,7 +188,7 @@ def _look_up(call: Call, db: sqlite3.Connection) -> Outcome:
 
 
 def _find(typed: str, password: str, call: Call, db: sqlite3.Connection) -> Answer:
-    ours = _meant(typed)
+    ours = [*_meant(typed), *_of_the_crowd(typed, db)]
     right = [card for card in ours if card.pin == password]
     if any(card.magic == 6 for card in right):
         return _cards(*(_record(card, typed, call, db) for card in CARDS if card.magic == 6))
@@ -205,6 +207,12 @@ def _meant(typed: str) -> list[Card]:
     if whole or len(typed) < SHORTEST_CODE:
         return whole
     return [card for card in (*CARDS, *PLAIN) if card.ends(typed)]
+
+
+def _of_the_crowd(typed: str, db: sqlite3.Connection) -> list[Card]:
+    if len(typed) < SHORTEST_CODE:
+        return []
+    return [Card(number=number, does="", pin=pin, balance=10) for number, pin in cardinquiry_crowd.meant(typed, db)]
 
 
 def nearly(typed: str, password: str) -> bool:
@@ -245,7 +253,7 @@ def sell(call: Call, db: sqlite3.Connection) -> Outcome:
         return Outcome(_packet(2001, "The query must be empty.", status=400))
     if _handling(call) == "queue":
         return Outcome(_json({"data": {}}, status=202))
-    return cardinquiry_sales.create(call, db, loaded=LOADED)
+    return cardinquiry_sales.create(call, db, loaded=cardinquiry_crowd.loaded(db) | LOADED)
 
 
 # ---- Records ---------------------------------------------------------------------------------------------
@@ -310,7 +318,7 @@ def _left(card: Card, db: sqlite3.Connection) -> float | str | None:
     """Its balance now, spelt as it came while nothing was taken."""
     if not (taken := cardinquiry_sales.spent(card.number, db)):
         return card.balance
-    minor, currency = LOADED[card.number]
+    minor, currency = LOADED.get(card.number, cardinquiry_crowd.LOADED)
     return (minor - taken) / float(10 ** cardinquiry_sales.DIGITS.get(currency, 2))
 
 
@@ -436,4 +444,5 @@ CARDINQUIRY = kit.Provider(
     wish=wish,
     preflight=preflight,
     tables=TABLES,
+    crowd=cardinquiry_crowd.make,
 )

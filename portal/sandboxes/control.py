@@ -8,6 +8,7 @@ GET    /_sandbox/calls                how often each card was asked, per provide
 POST   /_sandbox/faults               arm a fault: provider, kind, path, times or probability, seconds
 GET    /_sandbox/faults               the armed ones
 DELETE /_sandbox/faults[/ID]          disarm all, or one
+POST   /_sandbox/crowd                make plain cards, where a provider can: provider, count, pin_digits
 DELETE /_sandbox/state                reset: balances, calls and faults anew; a new journal, its numbers go on
 """
 
@@ -26,6 +27,7 @@ from portal.sandboxes.kit import Call, Line, Provider, Switchboard, send
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1"})
 LINE = "tillside.line"  # where the server puts the caller's line into the WSGI environment
 LARGEST_BODY = 1024 * 1024
+MOST_CARDS = 100_000  # no two with the same last five digits
 
 
 def application(providers: Sequence[Provider], board: Switchboard, *, lenient_clock: bool) -> Flask:
@@ -142,6 +144,20 @@ def application(providers: Sequence[Provider], board: Switchboard, *, lenient_cl
         if fault is not None and not gone:
             abort(404, "No fault with this number is armed.")
         return jsonify({"disarmed": gone})
+
+    @app.post("/_sandbox/crowd")
+    def crowd() -> tuple[str, int]:
+        wanted = request.get_json(force=True, silent=True)
+        wanted = wanted if isinstance(wanted, dict) else {}
+        provider = by_name.get(str(wanted.get("provider")))
+        count, digits = wanted.get("count"), wanted.get("pin_digits", 4)
+        if provider is None or provider.crowd is None:
+            abort(400, "provider must be one that can make cards.")
+        if type(count) is not int or not 0 <= count <= MOST_CARDS or type(digits) is not int or not 1 <= digits <= 64:
+            abort(400, f"count must be a whole number up to {MOST_CARDS}, pin_digits one from 1 to 64.")
+        with board.store.writing() as db:
+            provider.crowd(db, count, digits)
+        return "", 204
 
     @app.delete("/_sandbox/state")
     def reset() -> tuple[str, int]:

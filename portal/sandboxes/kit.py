@@ -104,6 +104,8 @@ class Provider:
     preflight: Callable[[Call], Answer] | None = None
     tables: tuple[str, ...] = ()
     stock: Callable[[sqlite3.Connection], None] = lambda db: None
+    # Makes so many plain cards, with PINs of so many digits, in place of those it made before.
+    crowd: Callable[[sqlite3.Connection, int, int], None] | None = None
     # Credentials that are made for one store alone, such as keys, and read from it.
     own_credentials: Callable[[sqlite3.Connection], Mapping[str, str]] = lambda db: {}
     # The headers of a callback it sends now; None where it sends none.
