@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, Q, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.utils import timezone
@@ -146,9 +146,9 @@ def stopped() -> Q:
     return rows
 
 
-def public_page() -> Switch | None:
-    """What keeps shoppers from the public page, if anything."""
-    return _in_force().filter(scope=Scope.PUBLIC_PAGE).first()
+def public_page_off() -> Exists:
+    """Whether shoppers are kept from the public page: an expression, to be read along with a page."""
+    return Exists(_in_force().filter(scope=Scope.PUBLIC_PAGE))
 
 
 # ---- In words -------------------------------------------------------------------------------------------------

@@ -57,7 +57,8 @@ def of_a_shop(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     @wraps(view)
     def shown(request: ShopperRequest, *, shop: str, **rest: Any) -> HttpResponse:
         with tenancy.every_merchant("a shopper's address names a merchant by its slug"):
-            rows = BalancePage.objects.select_related("merchant").annotate(now=Now()).defer("logo")
+            rows = BalancePage.objects.select_related("merchant").defer("logo")
+            rows = rows.annotate(now=Now(), is_switched_off=switches.public_page_off())
             found = rows.filter(merchant__slug=shop, is_open=True).first()
         if found is None:
             raise Http404
@@ -69,7 +70,8 @@ def of_a_shop(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
             formats.at_home_in(merchant.country),
         ):
             try:
-                return _closed_by_a_switch(request) or view(request, **rest)
+                off = found.is_switched_off  # type: ignore[attr-defined]  # annotated
+                return _closed(request) if off else view(request, **rest)
             except OperationalError:
                 return _closed(request)
 
@@ -253,11 +255,6 @@ def _too_many(request: ShopperRequest, seconds: int) -> HttpResponse:
     answer = _draw(request, "shopper/closed.html", shown, status=429)
     answer["Retry-After"] = str(seconds)
     return answer
-
-
-def _closed_by_a_switch(request: ShopperRequest) -> HttpResponse | None:
-    """Where an administrator has switched the public page off."""
-    return _closed(request) if switches.public_page() else None
 
 
 def _closed(request: ShopperRequest) -> HttpResponse:

@@ -161,11 +161,11 @@ def test_its_time_over_it_is_without_effect_at_once_and_the_sweep_notes_it(till:
 
 
 def test_the_public_page_has_a_switch_of_its_own(throws):
-    assert switches.public_page() is None
+    assert not Person.objects.filter(switches.public_page_off()).exists()
 
     throws(scope=Scope.PUBLIC_PAGE)
 
-    assert switches.public_page().banner == "Take cash for now."
+    assert Person.objects.filter(switches.public_page_off()).exists()
 
 
 # ---- What it is -----------------------------------------------------------------------------------------------
