@@ -67,6 +67,8 @@ bench: .venv/ready-to-test servers
 	$(PY) -m tests.bench.pipeline
 	$(call say,Lists at a million operations)
 	$(PY) -m tests.bench.size
+	$(call say,The public balance page)
+	$(PY) -m tests.bench.shopper
 
 proof: .venv/ready-to-test servers
 	$(call say,Faults at length)
