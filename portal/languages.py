@@ -4,8 +4,8 @@ browser's."""
 from collections.abc import Callable
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import resolve_url
 from django.utils import translation
 from django.utils.cache import patch_vary_headers
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -58,7 +58,8 @@ def switch(request: HttpRequest) -> HttpResponse:
     """Speak the chosen language on the signed-out pages from here on, and go back to where the visitor was."""
     back = request.POST.get("next", "")
     here = url_has_allowed_host_and_scheme(back, {request.get_host()}, require_https=request.is_secure())
-    answer = redirect(back if here else settings.LOGIN_URL)
+    # Not redirect(): what was posted is an address, never the name of a view.
+    answer = HttpResponseRedirect(back if here else resolve_url(settings.LOGIN_URL))
     chosen = request.POST.get("language", "")
     if chosen in dict(settings.LANGUAGES):
         answer.set_cookie(

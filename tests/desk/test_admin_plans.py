@@ -27,11 +27,13 @@ SELECT c.merchant_id, c.id, gen_random_uuid(), 'pay', 100, 'EUR', false, '{}', '
     now() - n * interval '1 minute', CASE WHEN n % 20000 = 0 THEN 'needs_person' ELSE 'done' END, 1,
     CASE WHEN n % 20000 > 0 THEN now() END, 0, 'P' || n, '', '', '', '', '', ''
 FROM generate_series(1, 40000) n JOIN merchants_connection c ON c.name = 'Full house ' || n % 2
+ORDER BY n
 """
 LINES = """
 INSERT INTO merchants_auditentry (merchant_id, at, person_id, verb, subject, request_id, detail)
 SELECT c.merchant_id, now() - n * interval '1 minute', NULL, 'operation asked', md5(n::text), '', '{}'
 FROM generate_series(1, 40000) n JOIN merchants_connection c ON c.name = 'Full house ' || n % 2
+ORDER BY n
 """
 
 

@@ -211,7 +211,7 @@ def test_no_page_of_the_staff_says_anything_that_passed_no_catalog(world, signed
     found, seen = {}, 0
 
     for address in addresses(world):
-        if "logout" in address:
+        if "logout" in address or address.endswith("/poster/"):  # which is in the merchant's language
             continue
         answer = client.get(address)
         if answer.streaming or answer.status_code >= 300 or "text/html" not in answer["Content-Type"]:
