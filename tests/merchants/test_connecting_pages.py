@@ -314,7 +314,7 @@ def test_the_three_ticks_come_one_after_the_other_and_then_the_card(browser, com
     assert done.lstrip().startswith("<section")
     assert done.count("outcome-done") == 3
     assert "Look up balances" in done
-    assert "CardInquiry offers no such call." in done
+    assert "There is no such call at CardInquiry." in done
     assert "Take payments" in done
     with tenancy.merchant(jung.pk):
         assert Connection.objects.get(key=complete.key).name == "CardInquiry"
