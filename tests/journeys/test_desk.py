@@ -20,7 +20,8 @@ def palette(visitor):
 
 def types_into_the_search(visitor, text: str) -> None:
     visitor.page.locator("#palette[open] [data-finder]:focus").wait_for()
-    visitor.page.keyboard.type(text)
+    # As fast hands do: all letters in one instant would be over before the box that just came listens.
+    visitor.page.keyboard.type(text, delay=40)
     visitor.page.locator(f"#found[data-for={text}]").wait_for()
 
 
