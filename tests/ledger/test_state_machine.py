@@ -26,7 +26,6 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -101,7 +100,8 @@ class Asked:
 
 class Story(RuleBasedStateMachine):
     """One story, in a transaction of its own that is taken back at the end. Few rules with many ways each: so that the
-    ways are mixed evenly."""
+    ways are mixed evenly. No rule has a precondition: a worker on a slow machine may time out where a quick one does
+    not, and a choice of rules that hangs on the ledger's state would then be another one for the same story."""
 
     till: Till
     manager: Member
@@ -164,7 +164,6 @@ class Story(RuleBasedStateMachine):
             operations.work()
         Connection.objects.filter(pk=self.till.connection.pk).update(held_until=None)
 
-    @precondition(lambda self: Operation.objects.filter(state__in=(S.RUNNING, S.CHECKING)).exists())
     @rule(readable=st.booleans())
     def time_passes(self, readable: bool) -> None:
         """Dead workers are missed, and balances looked at, if they can be."""
@@ -172,10 +171,10 @@ class Story(RuleBasedStateMachine):
             self._lapse()
             self._settle()
 
-    @precondition(lambda self: Operation.objects.filter(state=S.NEEDS_PERSON).exists())
     @rule()
     def a_manager_decides_by_the_providers_record(self) -> None:
-        self._decide(Operation.objects.filter(state=S.NEEDS_PERSON).order_by("pk")[0])
+        for listed in Operation.objects.filter(state=S.NEEDS_PERSON).order_by("pk")[:1]:
+            self._decide(listed)
 
     # ---- What is always so
 
@@ -325,7 +324,7 @@ def test_after_any_story_the_ledger_is_true(till: Till, jung: Any, settings: Any
 
 FEW = settings(
     max_examples=40,
-    stateful_step_count=25,
+    stateful_step_count=30,
     deadline=None,
     derandomize=True,  # the same stories each time; `PROOF=1` makes up new ones
     database=None,
