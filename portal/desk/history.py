@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from portal.connectors.paywizard import OPERATIONS, PATH
 from portal.desk import demo
-from portal.ledger import cards, clock, operations
+from portal.ledger import cards, clock, operations, settling
 from portal.ledger.models import Operation, OperationState
 from portal.merchants import access, tenancy
 from portal.merchants.models import Connection, Member, Person
@@ -185,11 +185,11 @@ def _bring_to_its_end(operation: Operation, line: Wanted) -> None:
     # What a lost answer did here is done: the sandbox does it before it loses the answer. So the quiet period, which
     # is the clock's to tell, has passed as soon as the clock says so.
     looked = line.at + timedelta(seconds=settings.QUIET_SECONDS + 5)
-    for number in range(operations.CHECKS):
+    for number in range(settling.CHECKS):
         faulty = "error_after" if line.unread else ""
         again = timedelta(seconds=number * settings.OPERATION_LEASE_SECONDS)
         with clock.set_to(_running_from(looked + again)), _fault("balance", faulty):
-            operations.settle(operation)
+            settling.settle(operation)
         operation.refresh_from_db()
         if operation.state != OperationState.CHECKING:
             break

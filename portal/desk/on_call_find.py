@@ -17,7 +17,7 @@ from portal.desk import references, trail_words
 from portal.desk.administration.ledger import Operations
 from portal.desk.administration.rows import Rows, page_url
 from portal.desk.administration.site import site
-from portal.ledger import operation_words, operations
+from portal.ledger import operation_words, settling
 from portal.ledger.models import IN_FLIGHT, Exchange, Operation, OperationState
 from portal.ledger.pages import Told
 from portal.merchants import audit, connections
@@ -182,7 +182,7 @@ def next_step(row: Operation) -> str:
             return gettext("We look again at %(at)s, for the %(number)s. time of %(most)s. Then a person is asked.") % {
                 "at": _clock(row.next_attempt_at),
                 "number": formats.number(row.checks + 1),
-                "most": formats.number(operations.CHECKS),
+                "most": formats.number(settling.CHECKS),
             }
         case OperationState.NEEDS_PERSON:
             return gettext("It waits for the merchant’s people: it stands in their Attention, with the evidence.")

@@ -1,6 +1,6 @@
 """Attention: operations whose end no machine can tell, the evidence for each, and a person's word on it.
 
-Shows and asks; operations.decide writes.
+Shows and asks; settling.decide writes.
 """
 
 import uuid
@@ -18,7 +18,7 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from portal import formats
-from portal.ledger import approval_pages, basket_words, limits, operations
+from portal.ledger import approval_pages, basket_words, limits, operations, settling
 from portal.ledger import attention_words as words
 from portal.ledger.attention_forms import DID_NOT, HAPPENED, DecisionForm
 from portal.ledger.models import Exchange, Operation, OperationState, Pulse
@@ -157,7 +157,7 @@ def _find(request: StaffRequest, key: uuid.UUID) -> Operation | None:
 def _decide(request: StaffRequest, row: Operation, form: DecisionForm) -> HttpResponse:
     verdict, reason = form.cleaned_data["verdict"], form.cleaned_data["reason"]
     try:
-        decided = operations.decide(row, member=request.member, happened=verdict == HAPPENED, reason=reason)
+        decided = settling.decide(row, member=request.member, happened=verdict == HAPPENED, reason=reason)
     except operations.CannotAsk as refusal:
         messages.error(request, words.refusal(refusal.why))
         return redirect(request.path)

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from portal import formats
 from portal.connectors import PROVIDERS
 from portal.connectors.base import Reason
-from portal.ledger import limits, operations
+from portal.ledger import limits, settling
 from portal.ledger.attention_forms import DID_NOT, HAPPENED
 from portal.ledger.models import WORKER_LOST, Exchange, Operation
 from portal.merchants.models import Member, Merchant
@@ -327,7 +327,7 @@ def suggestion(row: Operation) -> str:
 def _wanted(row: Operation) -> int | None:
     if row.verb == "award":
         return row.predicted_points
-    both = operations.expected(row)
+    both = settling.expected(row)
     return None if both is None else both[1] if row.points is not None else both[0]
 
 

@@ -1,6 +1,6 @@
 """A worker's talk with a provider about one operation: what is opened for it, what is asked, what is kept as evidence.
 
-Writes nothing itself: operations.py stores outcome and evidence together.
+Writes nothing itself: operations.py and settling.py store outcome and evidence together.
 """
 
 import json

@@ -1,7 +1,7 @@
 """What happened: cards, operations with their exchanges, and look-ups.
 
-Look-ups are written by balances.py only, limits by limits.py, approvals by approvals.py, everything else by
-operations.py.
+Look-ups are written by balances.py only, limits by limits.py, approvals by approvals.py, operations by
+operations.py until their end is known or unclear, by settling.py from there, everything else by operations.py.
 """
 
 import uuid
@@ -19,7 +19,7 @@ from portal.merchants.models import Connection, Merchant, Person, Till
 from portal.merchants.writers import Writer, WrittenRows
 
 inquiry_writer = Writer("portal.ledger.balances")
-operation_writer = Writer("portal.ledger.operations")
+operation_writer = Writer("portal.ledger.operations", "portal.ledger.settling")
 shift_writer = Writer("portal.ledger.shifts")
 limit_writer = Writer("portal.ledger.limits")
 approval_writer = Writer("portal.ledger.approvals")

@@ -21,7 +21,8 @@ from portal.connectors.base import Reason
 from portal.ledger import basket_words, words
 from portal.ledger.baskets import Basket
 from portal.ledger.models import OVER, Card, Exchange, Operation, OperationState
-from portal.ledger.operations import DECIDED_NOT, RECORDED_NOT, SEALED_ELSEWHERE, UNSENT_PAUSES, WITHDRAWN, WORKER_LOST
+from portal.ledger.operations import SEALED_ELSEWHERE, UNSENT_PAUSES, WITHDRAWN, WORKER_LOST
+from portal.ledger.settling import DECIDED_NOT, RECORDED_NOT
 from portal.merchants.models import Connection, Person
 from portal.money import Money
 

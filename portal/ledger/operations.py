@@ -1,11 +1,9 @@
-"""Operations: the only writer of them, from the wish to the end.
+"""Operations, from the wish to the end: their only writer, but for what becomes of those in CHECKING, see settling.py.
 
     WAITING → RUNNING ─┬→ DONE
        ↑               ├→ REFUSED
        └── unsent ←────┤            (proved unsent; waits again with growing pauses, then FAILED)
-                       └→ CHECKING ─┬→ DONE                by the balance or the provider's record, after a quiet period
-                                    ├→ REFUSED             by the provider's record, told twice, a quiet period apart
-                                    └→ NEEDS PERSON → DONE / REFUSED, by a named person with a reason
+                       └→ CHECKING →  settling.py
 
 Three rules carry everything: that bytes may leave is committed, under a lease, before the first does; a lease that
 lapses after that means CHECKING, never WAITING; and a call whose end is not known is never simply repeated. What stands
@@ -23,18 +21,17 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import connection as database
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Q
 from django.db.models.functions import Now
-from django.http import HttpRequest
 
 from portal.connectors import PROVIDERS, doctor
-from portal.connectors.base import Declined, Failure, Misconfigured, Reading, Reason, Receipt, Unclear, Unreachable
+from portal.connectors.base import Declined, Failure, Misconfigured, Reason, Receipt, Unclear, Unreachable
 from portal.ledger import baskets, calls, cards, clock, limits, wake
 from portal.ledger.baskets import Basket, WrongBasket
 from portal.ledger.calls import Caller, Levels
 from portal.ledger.models import Approval, Card, Exchange, Operation, OperationState, operation_writer
-from portal.merchants import access, audit, connections, pauses, standing, switches, tenancy, vault
-from portal.merchants.models import Connection, Member, Person, Till
+from portal.merchants import access, audit, connections, pauses, tenancy, vault
+from portal.merchants.models import Connection, Member, Till
 from portal.merchants.roles import Permission
 from portal.money import Money, Points
 
@@ -43,8 +40,6 @@ log = logging.getLogger(__name__)
 HARD_CAP = 10**9  # minor units, or points, of one operation
 # Growing pauses, in seconds, after an attempt that provably did not leave; when they are used up it is Not sent.
 UNSENT_PAUSES = (2, 5, 15, 60)
-# How often a balance that cannot be read is tried before a person is asked.
-CHECKS = 5
 
 # What looks the same when it is done twice, and within how long a second one is more likely a mistake than a purchase.
 ONCE_EACH = ("award", "issue_points")
@@ -52,22 +47,9 @@ AGAIN_WITHIN = timedelta(minutes=10)
 
 WITHDRAWN = "withdrawn"
 WORKER_LOST = "worker_lost"
-DECIDED_NOT = "decided_not"
-RECORDED_NOT = "recorded_not"
 SEALED_ELSEWHERE = "sealed_elsewhere"
 
-# Which operations each verb needs to refer to, and what it moves on the card: +1 adds, -1 takes, 0 neither, or, of a
-# sale and of the points for a purchase, what only the provider can say.
-_MOVES = {
-    "activate": 0,
-    "top_up": 1,
-    "sale": 0,
-    "pay": -1,
-    "tip": -1,
-    "award": 0,
-    "issue_points": 1,
-    "redeem_points": -1,
-}
+# Which operations each verb needs to refer to.
 ORIGINALS = {"void": ("pay", "top_up", "sale"), "tip": ("pay",)}
 
 PERMISSIONS = {
@@ -381,7 +363,7 @@ def withdraw(operation: Operation, *, member: Member) -> bool:
         access.still_may(member, PERMISSIONS[operation.verb])
         taken = Operation.objects.filter(
             pk=operation.pk, merchant=operation.merchant_id, state=OperationState.WAITING
-        ).update(**_end(OperationState.FAILED), reason=WITHDRAWN)
+        ).update(**ended(OperationState.FAILED), reason=WITHDRAWN)
         if taken:
             audit.record("operation withdrawn", operation.reference, merchant=member.merchant, person=member.person)
     operation.refresh_from_db()
@@ -512,7 +494,7 @@ def _run(operation: Operation) -> None:
             return
     except vault.CannotOpen:
         log.exception("a sealed value does not open", extra={"operation": operation.reference})
-        _leave(caller, **_end(OperationState.REFUSED), reason=SEALED_ELSEWHERE)
+        _leave(caller, **ended(OperationState.REFUSED), reason=SEALED_ELSEWHERE)
         return
     except Failure as failure:
         _store_unsent(caller, failure)
@@ -525,7 +507,7 @@ def _run(operation: Operation) -> None:
     else:
         _store_receipt(caller, receipt)
         if operation.priority == 0:  # nobody waits for the new balance of a file's row
-            _refresh_card(caller)
+            refresh_card(caller)
     connections.note_certificate(operation.connection, caller.certificate_until)
 
 
@@ -559,7 +541,8 @@ def _leave(caller: Caller, **values: object) -> bool:
     return bool(moved)
 
 
-def _end(state: OperationState) -> dict[str, object]:
+def ended(state: OperationState) -> dict[str, object]:
+    """What an operation that is over has in its row."""
     return {
         "state": state,
         "ended_at": clock.now(),
@@ -579,13 +562,13 @@ def _told(failure: Failure) -> dict[str, object]:
 
 
 def _store_receipt(caller: Caller, receipt: Receipt) -> None:
-    done = {**_end(OperationState.DONE), "reason": "", "provider_text": "", "settled_by": "answer"}
-    if not _leave(caller, **done, **_proof(caller.operation, receipt)):
+    done = {**ended(OperationState.DONE), "reason": "", "provider_text": "", "settled_by": "answer"}
+    if not _leave(caller, **done, **proof(caller.operation, receipt)):
         # The row is CHECKING by now. The answer stands in its evidence; a person can read it there.
         log.error("an answer came after its lease", extra={"operation": caller.operation.reference})
 
 
-def _proof(operation: Operation, receipt: Receipt) -> dict[str, object]:
+def proof(operation: Operation, receipt: Receipt) -> dict[str, object]:
     """What is kept of the provider's word that it is done, and the card that was made, where one was."""
     if receipt.number and operation.card is None:
         operation.card = cards.card_of(operation.connection, receipt.number)
@@ -596,7 +579,7 @@ def _proof(operation: Operation, receipt: Receipt) -> dict[str, object]:
     }
 
 
-def _refresh_card(caller: Caller) -> None:
+def refresh_card(caller: Caller) -> None:
     """Best effort: the operation is Done whatever the card says now, and the page shows how old its reading is."""
     if caller.operation.card is None:
         return
@@ -625,7 +608,7 @@ def _store_failure(caller: Caller, failure: Failure) -> None:
 
 
 def _store_refusal(caller: Caller, failure: Failure) -> None:
-    _leave(caller, **_end(OperationState.REFUSED), **_told(failure), settled_by="answer")
+    _leave(caller, **ended(OperationState.REFUSED), **_told(failure), settled_by="answer")
     if isinstance(failure, Misconfigured):
         pauses.because_refused(caller.operation.connection, failure.reason)
 
@@ -639,165 +622,13 @@ def _store_unsent(caller: Caller, failure: Failure) -> None:
     if isinstance(failure, Declined | Misconfigured) and not throttled:
         _store_refusal(caller, failure)
     elif attempt > len(UNSENT_PAUSES):
-        _leave(caller, **_end(OperationState.FAILED), **_told(failure))
+        _leave(caller, **ended(OperationState.FAILED), **_told(failure))
     else:
         pause = timedelta(seconds=failure.retry_after or UNSENT_PAUSES[attempt - 1])
         _leave(caller, state=OperationState.WAITING, next_attempt_at=Now() + pause, **_told(failure))
 
 
-# ---- What became of it ----------------------------------------------------------------------------------------
-def settle_due() -> int:
-    """Look once at each operation whose quiet period is over. Returns how many."""
-    with tenancy.every_merchant("operations whose quiet period is over are looked at"):
-        due = _take_due()
-    for operation in due:
-        with tenancy.merchant(operation.merchant_id):
-            calls.give_back_database()
-            _settle(operation)
-    return len(due)
-
-
-def settle(operation: Operation) -> None:
-    """Look at this one now. Who calls it knows by other means that the quiet period is not needed."""
-    with tenancy.merchant(operation.merchant_id):
-        if _take(operation.pk):
-            calls.give_back_database()
-            _settle(calls.with_everything(operation.pk))
-
-
-@operation_writer.writes
-def _take_due() -> list[Operation]:
-    """Each with a new time to look, so that no second worker looks at the same moment. Not at a connection that is
-    paused or switched off: the look is a call, too, and it has time."""
-    with transaction.atomic():
-        ids = list(
-            Operation.objects.select_for_update(of=("self",), skip_locked=True)
-            .filter(state=OperationState.CHECKING, next_attempt_at__lte=Now(), connection__paused_at=None)
-            .exclude(switches.stopped())
-            .order_by("next_attempt_at")
-            .values_list("pk", flat=True)[:50]
-        )
-        _take(*ids)
-    return [calls.with_everything(pk) for pk in ids]
-
-
-@operation_writer.writes
-def _take(*ids: int) -> int:
-    pause = timedelta(seconds=settings.OPERATION_LEASE_SECONDS)
-    taken = Operation.objects.filter(pk__in=ids, state=OperationState.CHECKING)
-    return taken.update(checks=F("checks") + 1, next_attempt_at=Now() + pause)
-
-
-def _settle(operation: Operation) -> None:
-    """As the provider can be asked. Nothing is ever sent again."""
-    caller = Caller(operation)
-    if calls.settles_by_record(operation):
-        _settle_by_record(caller)
-    else:
-        _settle_by_balance(caller)
-
-
-def _settle_by_record(caller: Caller) -> None:
-    """The provider's own record of this one operation decides. "Done" is believed at once; "not done" only when it is
-    said again a quiet period later, since what was on its way may arrive meanwhile."""
-    operation = caller.operation
-    try:
-        receipt = caller.find()
-    except (Failure, vault.CannotOpen) as failure:
-        found = _unfound(operation, failure)
-        if found.get("state") == OperationState.NEEDS_PERSON:
-            found |= _read_for_a_person(caller)
-        _close(caller, None, **found)
-        if isinstance(failure, Misconfigured):
-            pauses.because_refused(operation.connection, failure.reason)
-        return
-    _close(caller, None, **_end(OperationState.DONE), settled_by="record", **_proof(operation, receipt))
-    _refresh_card(caller)
-
-
-def _read_for_a_person(caller: Caller) -> dict[str, object]:
-    """The card's levels now, as evidence beside those from before; nothing where they cannot be read."""
-    if caller.operation.card_id is None:
-        return {}
-    try:
-        return _levels_after(calls.levels_of(caller.read("check")))
-    except (Failure, vault.CannotOpen):
-        return {}
-
-
-def _levels_after(levels: Levels) -> dict[str, object]:
-    return {"after_minor": levels.minor, "after_points": levels.points, "after_at": clock.now()}
-
-
-def _unfound(operation: Operation, failure: Exception) -> dict[str, object]:
-    """What becomes of an operation that the provider's record did not show as done, and why it did not."""
-    quiet = timedelta(seconds=settings.QUIET_SECONDS)
-    if isinstance(failure, Declined) and failure.reason != Reason.THROTTLED:
-        if operation.missing_since is None:
-            return {"missing_since": clock.now(), "next_attempt_at": Now() + quiet}
-        if clock.now() - operation.missing_since >= quiet:
-            return {**_end(OperationState.REFUSED), "settled_by": "record", "reason": RECORDED_NOT}
-        return {}  # somebody had it looked at earlier
-    if isinstance(failure, Misconfigured):
-        return {}  # it has time until somebody has seen to the connection
-    if isinstance(failure, Unclear) and failure.reason in (Reason.PENDING, Reason.UNKNOWN_WORD):
-        known: dict[str, object] = {"missing_since": None}  # it is there after all, and at work
-    else:
-        known = {}
-    at_once = isinstance(failure, Unclear) and failure.reason == Reason.DUPLICATE
-    if at_once or operation.checks >= CHECKS:
-        return {**known, "state": OperationState.NEEDS_PERSON, "next_attempt_at": None}
-    return known
-
-
-def _settle_by_balance(caller: Caller) -> None:
-    """The balance decides only where nobody else moves the card and it moved by exactly our amount; everywhere else
-    both readings are evidence for a person."""
-    operation = caller.operation
-    if not calls.settles_by_balance(operation) or expected(operation) is None:
-        _close(caller, None, state=OperationState.NEEDS_PERSON, next_attempt_at=None, **_read_for_a_person(caller))
-        return
-    try:
-        reading = caller.read("check")
-    except (Failure, vault.CannotOpen):
-        state = OperationState.NEEDS_PERSON if operation.checks >= CHECKS else OperationState.CHECKING
-        _close(caller, state=state)
-        return
-    levels = calls.levels_of(reading)
-    after = _levels_after(levels)
-    if operation.connection.only_this_desk and levels.moved_since(operation) == expected(operation):
-        _close(caller, reading, **_end(OperationState.DONE), settled_by="balance", **after)
-    else:
-        _close(caller, reading, state=OperationState.NEEDS_PERSON, next_attempt_at=None, **after)
-
-
-def expected(operation: Operation) -> tuple[int, int] | None:
-    """What the operation moves on its card if it happens: (minor units, points), or None where no balance can tell."""
-    if operation.verb == "void":
-        assert operation.original is not None
-        sign = -_MOVES[operation.original.verb]
-    else:
-        sign = _MOVES[operation.verb]
-    if sign == 0:
-        return None
-    return sign * (operation.amount_minor or 0), sign * (operation.points or 0)
-
-
-@operation_writer.writes
-def _close(caller: Caller, reading: Reading | None = None, **values: object) -> None:
-    """Leave CHECKING as this look found it, unless another look was faster, and store the evidence and what the card
-    holds now."""
-    operation = caller.operation
-    with transaction.atomic():
-        if reading is not None:
-            cards.remember(operation.card_id, reading, operation.connection.merchant)
-        rows = Operation.objects.filter(pk=operation.pk, state=OperationState.CHECKING, checks=operation.checks)
-        if values:
-            rows.update(**values)
-        Exchange.objects.bulk_create(caller.evidence)
-    caller.evidence.clear()
-
-
+# ---- A worker is gone ------------------------------------------------------------------------------------------
 @operation_writer.writes
 def sweep() -> bool:
     """See to what workers left whose lease lapsed; returns whether work is due that a message may have been lost for.
@@ -812,90 +643,7 @@ def sweep() -> bool:
             **lost, state=OperationState.CHECKING, next_attempt_at=Now() + timedelta(seconds=settings.QUIET_SECONDS)
         )
         unsent = lapsed.filter(unsent=True)
-        unsent.filter(attempt__gt=len(UNSENT_PAUSES)).update(**{**lost, **_end(OperationState.FAILED)})
+        unsent.filter(attempt__gt=len(UNSENT_PAUSES)).update(**{**lost, **ended(OperationState.FAILED)})
         unsent.update(**lost, state=OperationState.WAITING, next_attempt_at=Now() + timedelta(seconds=UNSENT_PAUSES[0]))
         due = Q(next_attempt_at=None) | Q(next_attempt_at__lte=Now())
         return Operation.objects.filter(due, state=OperationState.WAITING).exists()
-
-
-# ---- An administrator helps ----------------------------------------------------------------------------------
-@operation_writer.writes
-def hand_over(operation: Operation, *, by: Person, reason: str, request: HttpRequest | None = None) -> None:
-    """Stop looking what became of it, and let the merchant's people say. Nothing is decided by this.
-
-    Raises CannotAsk: `not_checking`, also while the quiet period lasts, in which the provider may still be at work;
-    PermissionDenied for whoever is no administrator any more.
-    """
-    with transaction.atomic(durable=True):
-        standing.still_administers(by)
-        if not _quietly_checking(operation).update(state=OperationState.NEEDS_PERSON, next_attempt_at=None):
-            raise CannotAsk("not_checking")
-        _helped("operation handed over", operation, by, reason, request)
-
-
-@operation_writer.writes
-def look_again(operation: Operation, *, by: Person, reason: str, request: HttpRequest | None = None) -> None:
-    """Look now what became of it, rather than at the next time. Nothing is sent again. Raises as `hand_over` does."""
-    with transaction.atomic(durable=True):
-        standing.still_administers(by)
-        if not _quietly_checking(operation).update(next_attempt_at=Now()):
-            raise CannotAsk("not_checking")
-        _helped("operation looked at again", operation, by, reason, request)
-
-
-def is_quietly_checking(operation: Operation) -> bool:
-    """Whether it is being looked at and the quiet period is over."""
-    return _quietly_checking(operation).exists()
-
-
-def _quietly_checking(operation: Operation) -> QuerySet[Operation]:
-    quiet = timedelta(seconds=settings.OPERATION_LEASE_SECONDS + settings.QUIET_SECONDS)
-    rows = Operation.objects.filter(pk=operation.pk, merchant=operation.merchant_id, state=OperationState.CHECKING)
-    return rows.filter(Q(checks__gt=0) | Q(begun_at__lt=Now() - quiet))
-
-
-def _helped(verb: str, operation: Operation, by: Person, reason: str, request: HttpRequest | None) -> None:
-    merchant = operation.merchant
-    audit.record(verb, operation.reference, merchant=merchant, person=by, request=request, reason=reason)
-
-
-# ---- A person decides -----------------------------------------------------------------------------------------
-@operation_writer.writes
-def decide(operation: Operation, *, member: Member, happened: bool, reason: str) -> Operation:
-    """It happened, or it did not: said by a person, with a reason, audited. Above the merchant's limit a second person
-    has to say the same; until then the operation waits with the first one's word on it.
-
-    Raises CannotAsk: `reason_wanted`, `decided_already`, or `second_person_wanted` where the first comes again.
-    """
-    if not reason.strip():
-        raise CannotAsk("reason_wanted")
-    verdict = "happened" if happened else "did_not"
-    with transaction.atomic(durable=True):
-        access.still_may(member, Permission.DECIDE)
-        row = Operation.objects.select_for_update().get(pk=operation.pk, merchant=member.merchant_id)
-        if row.state != OperationState.NEEDS_PERSON:
-            raise CannotAsk("decided_already")
-        alone = not limits.wants_two(member.merchant, row)
-        if not alone and row.decision == verdict and row.decided_by_id == member.person_id:
-            raise CannotAsk("second_person_wanted")
-        if alone or row.decision != verdict:
-            said = {"decided_by": member.person, "decided_at": clock.now(), "decision": verdict}
-            said["decision_reason"] = reason.strip()[:500]
-        else:
-            said = {"seconded_by": member.person}
-        final = alone or row.decision == verdict
-        state = OperationState.DONE if happened else OperationState.REFUSED
-        end = {**_end(state), "settled_by": "person"} if final else {}
-        if final and not happened:
-            end["reason"] = DECIDED_NOT
-        Operation.objects.filter(pk=row.pk, state=OperationState.NEEDS_PERSON).update(**said, **end)
-        audit.record(
-            "operation decided" if final else "decision proposed",
-            row.reference,
-            merchant=member.merchant,
-            person=member.person,
-            verdict=verdict,
-            reason=reason.strip()[:500],
-        )
-    operation.refresh_from_db()
-    return operation

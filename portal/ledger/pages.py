@@ -15,7 +15,7 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from portal import formats
-from portal.ledger import basket_words, card_words, list_pages, operation_words, operations, receipts
+from portal.ledger import basket_words, card_words, list_pages, operation_words, operations, receipts, settling
 from portal.ledger.models import IN_FLIGHT, Card, Exchange, Operation, OperationState
 from portal.merchants import audit, connections
 from portal.merchants.access import StaffRequest, member
@@ -228,7 +228,7 @@ def _follow_ups(request: StaffRequest, found: Operation) -> list[tuple[str, str]
     if found.card is None or not may(role, Permission.LOOK_UP_CARDS):
         return []
     card = reverse("card", args=[request.merchant.slug, found.card.key])
-    if found.state == OperationState.FAILED or found.reason in (operations.DECIDED_NOT, operations.RECORDED_NOT):
+    if found.state == OperationState.FAILED or found.reason in (settling.DECIDED_NOT, settling.RECORDED_NOT):
         of = f"&of={found.original.key}" if found.original else ""
         may_ask = may(role, operations.PERMISSIONS[found.verb])
         return [(gettext("Start a new one"), f"{card}?do={found.verb}{of}")] if may_ask else []

@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from portal import presence
-from portal.ledger import approvals, balances, health, holding, operations, wake
+from portal.ledger import approvals, balances, health, holding, operations, settling, wake
 from portal.merchants import switches
 
 
@@ -37,7 +37,7 @@ def sweep_operations() -> None:
     switches.end_expired()
     if operations.sweep():
         wake.for_operations()
-    operations.settle_due()
+    settling.settle_due()
     approvals.expire_due()
 
 

@@ -1,7 +1,7 @@
-"""One writer per model: rows that tell the truth about money are written in one module only.
+"""One writer per model: rows that tell the truth about money are written in one place only.
 
 A model whose manager is made of WrittenRows, and whose `save` and `delete` call `writer.require()`, refuses every
-write outside a function decorated with `@writer.writes`. A test checks that only the named module decorates.
+write outside a function decorated with `@writer.writes`. A test checks that only the named modules decorate.
 """
 
 from collections.abc import Callable
@@ -21,16 +21,19 @@ class WrittenElsewhere(Exception):
 
 
 class Writer:
-    """The right to write one model, held by the module called `module`."""
+    """The right to write one model, held by the module of this name; by more than one where they share its life."""
 
-    def __init__(self, module: str) -> None:
-        self.module = module
-        self._open: ContextVar[bool] = ContextVar(f"writer of {module}", default=False)
+    def __init__(self, *modules: str) -> None:
+        self.modules = modules
+        self._open: ContextVar[bool] = ContextVar(f"writer of {self}", default=False)
+
+    def __str__(self) -> str:
+        return " and ".join(self.modules)
 
     def writes(self, function: Callable[P, R]) -> Callable[P, R]:
-        """Decorate a function of the writer module: while it runs, the model may be written."""
-        if function.__module__ != self.module:
-            raise WrittenElsewhere(f"Only {self.module} writes these rows, not {function.__module__}.")
+        """Decorate a function of a writer module: while it runs, the model may be written."""
+        if function.__module__ not in self.modules:
+            raise WrittenElsewhere(f"Only {self} writes these rows, not {function.__module__}.")
 
         @wraps(function)
         def writing(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -43,9 +46,9 @@ class Writer:
         return writing
 
     def require(self) -> None:
-        """Raise WrittenElsewhere unless the writer module is at work."""
+        """Raise WrittenElsewhere unless a writer module is at work."""
         if not self._open.get():
-            raise WrittenElsewhere(f"These rows are written by {self.module} only.")
+            raise WrittenElsewhere(f"These rows are written by {self} only.")
 
 
 class WrittenRows(models.QuerySet[M]):

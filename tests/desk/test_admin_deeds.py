@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from portal.desk.administration.pages import site
 from portal.desk.administration.rows import Rows
-from portal.ledger import limits, operations
+from portal.ledger import limits, operations, settling
 from portal.ledger.models import Operation, operation_writer
 from portal.merchants import daily_limits, pins
 from portal.merchants.models import (
@@ -222,13 +222,13 @@ def test_while_the_quiet_period_lasts_nobody_is_hurried(ada, checking, arrange):
     for deed in ("hand-over", "look-again"):
         assert ada.post(address(checking, deed), {"reason": REASON}).status_code == 404
     with arrange(), pytest.raises(operations.CannotAsk, match="not_checking"):
-        operations.hand_over(checking, by=Person.objects.get(name="Ada"), reason=REASON)
+        settling.hand_over(checking, by=Person.objects.get(name="Ada"), reason=REASON)
 
 
 def test_an_end_is_never_reopened(jung_shop, administrator, arrange):
     with arrange():
         done = jung_shop.operation
-        for service in (operations.hand_over, operations.look_again):
+        for service in (settling.hand_over, settling.look_again):
             with pytest.raises(operations.CannotAsk, match="not_checking"):
                 service(done, by=administrator, reason=REASON)
         done.refresh_from_db()
@@ -243,8 +243,8 @@ def test_who_is_no_administrator_any_more_does_nothing(checking, administrator, 
     with arrange():
         member = Member.objects.select_related("person", "merchant").get(person=alice)
         for deed in (
-            lambda: operations.hand_over(checking, by=administrator, reason=REASON),
-            lambda: operations.look_again(checking, by=administrator, reason=REASON),
+            lambda: settling.hand_over(checking, by=administrator, reason=REASON),
+            lambda: settling.look_again(checking, by=administrator, reason=REASON),
             lambda: sessions.end_all_of(alice, by=administrator, reason=REASON, request=request),
             lambda: accounts.allow_tries(alice, by=administrator, reason=REASON, request=request),
             lambda: pins.forget_wrong_tries(member, by=administrator, reason=REASON, request=request),

@@ -17,7 +17,7 @@ from django.utils import timezone
 from portal.connectors.base import Misconfigured, Reason
 from portal.customers.models import Customer
 from portal.desk import demo, history
-from portal.ledger import calls, cards, holders, operations
+from portal.ledger import calls, cards, holders, operations, settling
 from portal.ledger.models import Operation, OperationState
 from portal.merchants import connections, pauses, practice, tenancy
 from portal.merchants.models import AuditEntry, Connection, Member, Merchant, Person
@@ -162,7 +162,7 @@ def test_the_balances_after_the_history_are_the_sum_of_it(loaded):
     last = {row.card_id: row for row in rows}
     moved: Counter[int] = Counter()
     for row in rows.filter(state=S.DONE):
-        moved[row.card.pk] += operations.expected(row)[0]  # type: ignore[index]
+        moved[row.card.pk] += settling.expected(row)[0]  # type: ignore[index]
     # Where the balance itself settled the last one, nobody has asked for the card's state since.
     read = {row.card for row in last.values() if row.settled_by == "answer" and row.state == S.DONE}
     assert len(read) > 20

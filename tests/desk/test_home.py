@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.html import escape
 
 from portal.desk import yesterday
-from portal.ledger import approvals, clock, operations
+from portal.ledger import approvals, clock, operations, settling
 from portal.ledger.models import Operation, operation_writer
 from portal.mail.models import MailState, OutgoingMail, mail_writer
 from portal.merchants import tenancy
@@ -271,7 +271,7 @@ def test_a_connection_says_when_it_last_answered_well(till, signed_in, milan):
 def test_a_persons_word_is_no_good_call(till, signed_in, milan, jung):
     asked = needs_a_person(till, "914639258868501")
     member = Member.objects.select_related("merchant", "person").get(person=milan)
-    operations.decide(asked, member=member, happened=True, reason="The customer showed the receipt.")
+    settling.decide(asked, member=member, happened=True, reason="The customer showed the receipt.")
 
     assert "none in the last 24 hours" in signed_in(milan).get(DESK).text
 

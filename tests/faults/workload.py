@@ -195,7 +195,7 @@ def submit(connection: int, record: Path, wishes: list[Wanted], *, until: float)
 # ---- Deciding -----------------------------------------------------------------------------------------------------
 def decide(connection: int, *, seconds: float) -> int:
     """Milan looks at the provider's own record and says what happened, until nothing is open. How often he had to."""
-    from portal.ledger import operations
+    from portal.ledger import settling
     from portal.ledger.models import OVER, Operation
     from portal.merchants import tenancy
     from tests.faults.checker import journal
@@ -209,7 +209,7 @@ def decide(connection: int, *, seconds: float) -> int:
             happened = {line["reference"] for line in journal(os.environ["SANDBOX_URL"])}
             for operation in open_ones:
                 if operation.state == "needs_person":
-                    operations.decide(
+                    settling.decide(
                         operation,
                         member=milan,
                         happened=operation.reference in happened,

@@ -10,7 +10,7 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from portal.ledger import approvals, clock, limits, operations, tasks
+from portal.ledger import approvals, clock, limits, operations, settling, tasks
 from portal.ledger.models import (
     Approval,
     ApprovalState,
@@ -353,8 +353,8 @@ def test_an_approved_wish_waits_for_what_is_unsettled_on_its_card(till, cautious
 
     operation = approvals.approve(approval, member=owner)
     assert not operations.work()
-    operations.settle_due()
-    operations.decide(unclear, member=owner, happened=False, reason="Looked.")
+    settling.settle_due()
+    settling.decide(unclear, member=owner, happened=False, reason="Looked.")
     work()
 
     operation.refresh_from_db()

@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import escape
 
-from portal.ledger import attention, attention_words, operations
+from portal.ledger import attention, attention_words, operations, settling
 from portal.ledger.models import Exchange, Operation, OperationState, Pulse, operation_writer
 from portal.merchants.models import AuditEntry, Connection, Member, Person
 from tests.conftest import make_person
@@ -42,7 +42,7 @@ def leave_unclear(till: Till, verb: str = "pay", amount: int = 1250, **more: obj
     paths = {"pay": "giftTransaction", "top_up": "giftIssuance", "issue_points": "loyaltyIssuance"}
     till.arm("redirect", paths.get(verb, "gift"))
     operation = till.gets(verb, amount, **more)
-    operations.settle_due()
+    settling.settle_due()
     operation.refresh_from_db()
     assert operation.state == S.NEEDS_PERSON
     return operation
@@ -269,16 +269,16 @@ def test_the_page_tells_what_is_known_and_what_was_tried(till, unclear, manager)
 def test_a_card_that_could_not_be_read_again_is_told_as_that(till, manager):
     till.arm("cut", "giftTransaction")
     operation = till.gets("pay", 1250)
-    till.arm("error_after", "giftInquiry", times=operations.CHECKS)
-    for _ in range(operations.CHECKS):
-        operations.settle(operation)
+    till.arm("error_after", "giftInquiry", times=settling.CHECKS)
+    for _ in range(settling.CHECKS):
+        settling.settle(operation)
     operation.refresh_from_db()
 
     page = " ".join(manager.get(page_of(operation)).text.split())
 
     assert operation.state == S.NEEDS_PERSON
     assert "The connection broke after" in page
-    assert page.count("Tried to read the card. Trouble at the provider") == operations.CHECKS
+    assert page.count("Tried to read the card. Trouble at the provider") == settling.CHECKS
     assert "The card could not be read afterwards, so there is nothing to compare." in page
 
 
@@ -290,7 +290,7 @@ def test_an_answer_that_came_too_late_for_its_worker_is_told_as_an_answer(till, 
     change(operation, lease_until=timezone.now() - timedelta(minutes=1))
     operations.sweep()
     operations._store_receipt(caller, caller.call())
-    operations.settle_due()
+    settling.settle_due()
     operation.refresh_from_db()
 
     page = manager.get(page_of(operation)).text
@@ -385,7 +385,7 @@ def test_everything_that_can_be_asked_has_its_sentences(verb):
 
 
 def test_every_way_a_decision_is_refused_has_a_sentence():
-    code = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(operations.decide))))
+    code = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(settling.decide))))
     raised = {
         node.exc.args[0].value
         for node in ast.walk(code)

@@ -7,7 +7,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from portal.ledger import attention_words, clock, operations
+from portal.ledger import attention_words, clock, operations, settling
 from portal.ledger.models import Exchange, Operation, OperationState
 from portal.money import Money
 from tests.conftest import make_person
@@ -31,7 +31,7 @@ def lost(till: Till, kind: str, **more: object) -> Operation:
     till.arm(kind, "spending-reward$", seconds=4)
     operation = award(till, **more)
     assert operation.state == S.CHECKING
-    operations.settle_due()
+    settling.settle_due()
     operation.refresh_from_db()
     return operation
 
@@ -116,7 +116,7 @@ def test_what_a_person_said_is_the_end_and_nothing_is_sent_again(awards: Till, j
     make_person("Milan", (jung, "manager"))
     member = jung.member_set.select_related("merchant", "person").get(person__name="Milan")
 
-    operations.decide(operation, member=member, happened=True, reason="Asked the customer, the points are there.")
+    settling.decide(operation, member=member, happened=True, reason="Asked the customer, the points are there.")
 
     operation.refresh_from_db()
     assert (operation.state, operation.settled_by) == (S.DONE, "person")

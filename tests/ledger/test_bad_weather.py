@@ -10,7 +10,7 @@ from itertools import product
 import pytest
 from django.db.models.functions import Now
 
-from portal.ledger import operations
+from portal.ledger import operations, settling
 from portal.ledger.models import OVER, Exchange, Operation, OperationState
 from portal.merchants import provider_tokens
 from portal.merchants.models import Connection
@@ -51,7 +51,7 @@ def told_to_its_end(till: Till, operation: Operation) -> Operation:
             return operation
         Connection.objects.filter(pk=till.connection.pk).update(held_until=None, paused_at=None)
         write(operation, next_attempt_at=Now() - timedelta(seconds=1))
-        operations.settle_due()
+        settling.settle_due()
     return operation
 
 

@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from portal.desk.models import Process
-from portal.ledger import holding, operations, pause_words, tasks
+from portal.ledger import holding, operations, pause_words, settling, tasks
 from portal.ledger.models import Operation, OperationState
 from portal.merchants import pauses, tenancy
 from portal.merchants.models import Connection, Member, Pause
@@ -96,7 +96,7 @@ def test_the_last_word_tells_each_outcome_and_is_none_before_all_have_run(till: 
 
     last = pause_words.progress(pause, holding.tally(pause))
     assert (last.headline, last.pending) == ("1 refused, 1 taken back and 1 being checked.", False)
-    operations.settle_due()
+    settling.settle_due()
     assert pause_words.progress(pause, holding.tally(pause)).headline == "1 done, 1 refused and 1 taken back."
 
 
@@ -151,9 +151,9 @@ def test_what_is_unclear_at_a_paused_connection_is_not_looked_at_until_it_is_res
     unclear = till.gets("pay", 12_50)
     pause = begins(till, milan)
 
-    assert operations.settle_due() == 0
+    assert settling.settle_due() == 0
     ends(pause, milan)
-    assert operations.settle_due() == 1
+    assert settling.settle_due() == 1
 
     unclear.refresh_from_db()
     assert unclear.state == S.DONE

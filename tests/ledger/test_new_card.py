@@ -8,7 +8,7 @@ from django.db import DatabaseError, transaction
 from django.db.models.functions import Now
 from django.urls import reverse
 
-from portal.ledger import cards, operations
+from portal.ledger import cards, operations, settling
 from portal.ledger.models import Card, Operation, OperationState
 from portal.merchants.models import Connection
 from tests.ledger.conftest import CARD, Till
@@ -63,7 +63,7 @@ def test_a_card_whose_making_was_not_told_is_found_with_its_number(loads: Till, 
     assert (operation.state, operation.card) == (S.CHECKING, None)
 
     write(operation, next_attempt_at=Now() - timedelta(seconds=1))
-    operations.settle_due()
+    settling.settle_due()
 
     operation.refresh_from_db()
     assert (operation.state, operation.settled_by, len(loads.effects())) == (S.DONE, "record", 1)

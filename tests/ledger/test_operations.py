@@ -8,7 +8,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.db.models.functions import Now
 
-from portal.ledger import calls, operations
+from portal.ledger import calls, operations, settling
 from portal.ledger.models import Exchange, Operation, OperationState, operation_writer
 from portal.merchants.models import AuditEntry, Connection, Member
 from tests.conftest import make_person
@@ -129,7 +129,7 @@ def test_a_lost_answer_is_checked_and_only_the_balance_or_a_person_ends_it(till:
     operation = till.gets("pay", 1250)
     assert operation.state == S.CHECKING
 
-    operations.settle_due()
+    settling.settle_due()
 
     operation.refresh_from_db()
     assert len(till.effects()) == (1 if happened else 0)
@@ -143,7 +143,7 @@ def test_where_others_move_the_cards_a_fitting_balance_is_evidence_and_no_proof(
     till.arm("timeout_after", "giftTransaction", seconds=3)
     operation = till.gets("pay", 1250)
 
-    operations.settle_due()
+    settling.settle_due()
 
     operation.refresh_from_db()
     assert (operation.state, operation.before_minor, operation.after_minor) == (S.NEEDS_PERSON, 3010, 1760)
@@ -154,7 +154,7 @@ def test_a_balance_that_moved_by_another_amount_is_for_a_person(till: Till):
     operation = till.gets("pay", 1250)
     write(operation, before_minor=3011)
 
-    operations.settle_due()
+    settling.settle_due()
 
     operation.refresh_from_db()
     assert operation.state == S.NEEDS_PERSON
@@ -165,7 +165,7 @@ def test_before_the_quiet_period_is_over_nobody_looks(till: Till, settings):
     till.arm("timeout_after", "giftTransaction", seconds=3)
     operation = till.gets("pay", 1250)
 
-    assert operations.settle_due() == 0
+    assert settling.settle_due() == 0
     operation.refresh_from_db()
     assert operation.state == S.CHECKING
 
@@ -173,20 +173,20 @@ def test_before_the_quiet_period_is_over_nobody_looks(till: Till, settings):
 def test_a_balance_that_cannot_be_read_is_tried_again_and_then_shown_to_a_person(till: Till):
     till.arm("timeout_after", "giftTransaction", seconds=3)
     operation = till.gets("pay", 1250)
-    for _ in range(operations.CHECKS):
+    for _ in range(settling.CHECKS):
         write(operation, next_attempt_at=Now() - timedelta(seconds=1))
         till.arm("error_after", "giftInquiry")
-        operations.settle_due()
+        settling.settle_due()
 
     operation.refresh_from_db()
-    assert (operation.state, operation.checks) == (S.NEEDS_PERSON, operations.CHECKS)
+    assert (operation.state, operation.checks) == (S.NEEDS_PERSON, settling.CHECKS)
 
 
 def test_a_payment_the_provider_has_in_hand_is_settled_by_the_balance(till: Till):
     operation = till.gets("pay", 1_00, number="914639258868513")
     assert (operation.state, operation.reason) == (S.CHECKING, "pending")
 
-    operations.settle_due()
+    settling.settle_due()
 
     operation.refresh_from_db()
     assert (operation.state, operation.settled_by) == (S.DONE, "balance")
@@ -311,7 +311,7 @@ def test_while_one_is_unclear_the_next_on_the_same_card_waits_and_other_cards_go
     same, other = till.gets("pay", 1_00), till.gets("pay", 1_00, number="914639258868504")
 
     assert (unclear.state, same.state, other.state) == (S.CHECKING, S.WAITING, S.DONE)
-    operations.settle_due()
+    settling.settle_due()
     while operations.work():
         pass
     same.refresh_from_db()
@@ -462,7 +462,7 @@ def unclear(till: Till) -> Operation:
     """A payment nobody knows the end of."""
     till.arm("timeout_before", "giftTransaction", seconds=3)
     operation = till.gets("pay", 1250)
-    operations.settle_due()
+    settling.settle_due()
     operation.refresh_from_db()
     assert operation.state == S.NEEDS_PERSON
     return operation
@@ -475,7 +475,7 @@ def milan(till: Till, jung) -> Member:
 
 @pytest.mark.parametrize(("happened", "state"), [(True, S.DONE), (False, S.REFUSED)])
 def test_a_manager_decides_with_a_reason_and_it_stands_in_the_trail(till: Till, unclear, milan, happened, state):
-    operations.decide(unclear, member=milan, happened=happened, reason="PayWizard said so on the phone.")
+    settling.decide(unclear, member=milan, happened=happened, reason="PayWizard said so on the phone.")
 
     assert (unclear.state, unclear.settled_by, unclear.decided_by) == (state, "person", milan.person)
     assert AuditEntry.objects.filter(verb="operation decided", person=milan.person).count() == 1
@@ -483,19 +483,19 @@ def test_a_manager_decides_with_a_reason_and_it_stands_in_the_trail(till: Till, 
 
 def test_a_decision_without_a_reason_is_refused(till: Till, unclear, milan):
     with pytest.raises(operations.CannotAsk):
-        operations.decide(unclear, member=milan, happened=True, reason="  ")
+        settling.decide(unclear, member=milan, happened=True, reason="  ")
 
 
 def test_a_cashier_does_not_decide(till: Till, unclear):
     with pytest.raises(PermissionDenied):
-        operations.decide(unclear, member=till.member, happened=True, reason="I think so.")
+        settling.decide(unclear, member=till.member, happened=True, reason="I think so.")
 
 
 def test_a_decision_is_made_once(till: Till, unclear, milan):
-    operations.decide(unclear, member=milan, happened=True, reason="Seen on the statement.")
+    settling.decide(unclear, member=milan, happened=True, reason="Seen on the statement.")
 
     with pytest.raises(operations.CannotAsk):
-        operations.decide(unclear, member=milan, happened=False, reason="Or not.")
+        settling.decide(unclear, member=milan, happened=False, reason="Or not.")
 
 
 def test_above_the_limit_two_people_have_to_say_the_same(till: Till, unclear, milan, jung):
@@ -504,18 +504,18 @@ def test_above_the_limit_two_people_have_to_say_the_same(till: Till, unclear, mi
     olivia = Member.objects.select_related("merchant", "person").get(person=make_person("Olivia", (jung, "owner")))
     milan = Member.objects.select_related("merchant", "person").get(pk=milan.pk)
 
-    operations.decide(unclear, member=milan, happened=False, reason="Not on the statement.")
+    settling.decide(unclear, member=milan, happened=False, reason="Not on the statement.")
     assert (unclear.state, unclear.decision) == (S.NEEDS_PERSON, "did_not")
     with pytest.raises(operations.CannotAsk):
-        operations.decide(unclear, member=milan, happened=False, reason="Really not.")
-    operations.decide(unclear, member=olivia, happened=False, reason="I looked, too.")
+        settling.decide(unclear, member=milan, happened=False, reason="Really not.")
+    settling.decide(unclear, member=olivia, happened=False, reason="I looked, too.")
 
     assert (unclear.state, unclear.decided_by, unclear.seconded_by) == (S.REFUSED, milan.person, olivia.person)
 
 
 def test_after_the_decision_the_card_is_free_again(till: Till, unclear, milan):
     next_one = till.asks("pay", 1_00)
-    operations.decide(unclear, member=milan, happened=False, reason="Not on the statement.")
+    settling.decide(unclear, member=milan, happened=False, reason="Not on the statement.")
     operations.work()
 
     next_one.refresh_from_db()

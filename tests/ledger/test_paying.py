@@ -8,7 +8,7 @@ import pytest
 from django.db.models.functions import Now
 
 from portal.connectors.results import LineKind, ReceiptLine
-from portal.ledger import operations
+from portal.ledger import operations, settling
 from portal.ledger.models import Exchange, Operation, OperationState
 from tests.ledger.conftest import Till
 from tests.ledger.test_operations import write
@@ -23,7 +23,7 @@ def looks(till: Till, operation: Operation, times: int = 1) -> Operation:
     for _ in range(times):
         if operation.state == S.CHECKING:
             write(operation, next_attempt_at=Now() - timedelta(seconds=1))
-            operations.settle_due()
+            settling.settle_due()
             operation.refresh_from_db()
     return operation
 
@@ -89,7 +89,7 @@ def test_a_payment_that_never_arrived_is_refused_by_the_record(loads: Till, kind
 
     looks(loads, operation, times=2)
 
-    assert (operation.state, operation.reason) == (S.REFUSED, operations.RECORDED_NOT)
+    assert (operation.state, operation.reason) == (S.REFUSED, settling.RECORDED_NOT)
     assert loads.effects() == []
     assert operation.receipt_lines == []
 

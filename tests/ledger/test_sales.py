@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from portal.connectors import PROVIDERS
 from portal.connectors.base import BasketLine
-from portal.ledger import approvals, baskets, operations, receipts
+from portal.ledger import approvals, baskets, operations, receipts, settling
 from portal.ledger.baskets import KEPT_AT_MOST, Basket, WrongBasket
 from portal.ledger.models import Exchange, Operation, OperationState
 from portal.merchants import connections, switches, tenancy
@@ -55,7 +55,7 @@ class Shop(Till):
         """Look what became of it as often as the machine does."""
         for _ in range(10):
             written(operation, next_attempt_at=timezone.now())
-            operations.settle_due()
+            settling.settle_due()
             operation.refresh_from_db()
             if operation.state != S.CHECKING:
                 break

@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 
 from portal.connectors.base import Misconfigured, Reason
 from portal.connectors.secuconnect import Secuconnect
-from portal.ledger import calls, operation_words, operations
+from portal.ledger import calls, operation_words, operations, settling
 from portal.ledger.models import Exchange, Operation, OperationState
 from portal.merchants.models import Connection
 from tests.ledger.conftest import Till
@@ -32,7 +32,7 @@ def loaded(till: Till, **more) -> Operation:
 def looks(till: Till, operation: Operation, times: int = 1) -> Operation:
     for _ in range(times):
         write(operation, next_attempt_at=Now() - timedelta(seconds=1))
-        operations.settle_due()
+        settling.settle_due()
     operation.refresh_from_db()
     return operation
 
@@ -66,7 +66,7 @@ def test_what_is_not_done_is_refused_when_the_record_says_so_twice(loads: Till, 
     assert (operation.state, operation.missing_since is not None) == (S.CHECKING, True)
     looks(loads, operation)
 
-    assert (operation.state, operation.settled_by, operation.reason) == (S.REFUSED, "record", operations.RECORDED_NOT)
+    assert (operation.state, operation.settled_by, operation.reason) == (S.REFUSED, "record", settling.RECORDED_NOT)
     assert loads.effects() == []
     starts = [each for each in Exchange.objects.filter(operation=operation) if each.url.endswith("/start")]
     assert len(starts) == 1, "nothing is ever sent again"
@@ -130,7 +130,7 @@ def test_a_worker_that_died_between_creating_and_starting_has_done_nothing(loads
 
     looks(loads, operation, times=2)
 
-    assert (operation.state, operation.reason, loads.effects()) == (S.REFUSED, operations.RECORDED_NOT, [])
+    assert (operation.state, operation.reason, loads.effects()) == (S.REFUSED, settling.RECORDED_NOT, [])
 
 
 def test_what_a_dead_worker_had_started_is_found_by_our_reference(loads: Till):
@@ -148,7 +148,7 @@ def test_what_the_record_does_not_end_goes_to_a_person_with_what_is_on_the_card(
     operation = loads.gets("top_up", 2000, number=number)
     assert (operation.state, operation.reason) == (S.CHECKING, reason)
 
-    looks(loads, operation, times=operations.CHECKS)
+    looks(loads, operation, times=settling.CHECKS)
 
     assert (operation.state, operation.missing_since) == (S.NEEDS_PERSON, None)
     assert (operation.before_minor, operation.after_at is not None) == (5000, True)

@@ -31,7 +31,7 @@ from hypothesis.stateful import (
 )
 
 from portal.connectors.paywizard import OPERATIONS
-from portal.ledger import operations
+from portal.ledger import operations, settling
 from portal.ledger.calls import Caller
 from portal.ledger.models import IN_FLIGHT, OVER, Operation, OperationState
 from portal.merchants.models import Connection, Member
@@ -147,7 +147,7 @@ class Story(RuleBasedStateMachine):
                 assert operations.withdraw(one.operation, member=self.till.member) == waits
             case "to decide it" if one.operation.state != S.NEEDS_PERSON:
                 with pytest.raises(operations.CannotAsk):
-                    operations.decide(one.operation, member=self.manager, happened=True, reason="I think so.")
+                    settling.decide(one.operation, member=self.manager, happened=True, reason="I think so.")
 
     @rule(worker=WORKERS, answer=ANSWERS, verb=VERBS, number=NUMBERS, amount=AMOUNTS)
     def a_worker_works(self, worker: str, answer: str, verb: str, number: str, amount: int) -> None:
@@ -256,12 +256,12 @@ class Story(RuleBasedStateMachine):
     def _settle(self) -> None:
         for operation in Operation.objects.filter(state=S.CHECKING):
             write(operation, next_attempt_at=Now() - timedelta(seconds=1))
-        operations.settle_due()
+        settling.settle_due()
 
     def _decide(self, listed: Operation) -> None:
         time.sleep(max(0.0, self.quiet_at - time.monotonic()))  # the record is complete by then
         happened = bool(self._effects()[listed.reference])
-        operations.decide(listed, member=self.manager, happened=happened, reason="It stands in their record.")
+        settling.decide(listed, member=self.manager, happened=happened, reason="It stands in their record.")
         assert listed.state == (S.DONE if happened else S.REFUSED)
 
     def _goes_on_without_the_sleeper(self) -> None:

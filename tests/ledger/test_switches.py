@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from portal.connectors.base import VERBS
-from portal.ledger import balances, operations, tasks
+from portal.ledger import balances, operations, settling, tasks
 from portal.ledger.models import Inquiry, OperationState
 from portal.merchants import connections, switches, tenancy
 from portal.merchants.models import AuditEntry, Connection, Person, Scope, Switch, switch_writer
@@ -137,10 +137,10 @@ def test_what_is_unclear_is_not_looked_at_while_its_provider_is_off(till: Till, 
     unclear = till.gets("pay", 12_50)
     switch = throws(provider="paywizard")
 
-    assert operations.settle_due() == 0
+    assert settling.settle_due() == 0
     with arrange():
         switches.end(switch, admin)
-    operations.settle_due()
+    settling.settle_due()
 
     unclear.refresh_from_db()
     assert unclear.state == S.DONE

@@ -11,7 +11,17 @@ from django.utils import timezone, translation
 from django.utils.html import escape
 
 from portal.connectors.base import Reason
-from portal.ledger import approvals, balances, basket_forms, baskets, operation_words, operations, till_forms, words
+from portal.ledger import (
+    approvals,
+    balances,
+    basket_forms,
+    baskets,
+    operation_words,
+    operations,
+    settling,
+    till_forms,
+    words,
+)
 from portal.ledger.amounts import read_amount
 from portal.ledger.models import Card, Inquiry, Operation, OperationState, State, inquiry_writer, operation_writer
 from portal.merchants.models import AuditEntry, Connection, Member
@@ -799,7 +809,7 @@ def test_a_lost_answer_is_being_checked_and_the_slip_says_not_yet_confirmed(brow
 
 
 @pytest.mark.parametrize(
-    "reason", [*Reason, operations.WITHDRAWN, operations.WORKER_LOST, operations.DECIDED_NOT, words.SEALED_ELSEWHERE]
+    "reason", [*Reason, operations.WITHDRAWN, operations.WORKER_LOST, settling.DECIDED_NOT, words.SEALED_ELSEWHERE]
 )
 @pytest.mark.parametrize("state", [S.CHECKING, S.NEEDS_PERSON, S.REFUSED, S.FAILED])
 def test_every_reason_in_every_state_has_words(reason, state, till):
@@ -834,7 +844,7 @@ def test_a_decision_is_told_with_its_reason_and_markup_in_it_is_text(browser, ti
     operation = till.gets("pay", 1250)
     written(operation, state=S.NEEDS_PERSON)
     owner = Member.objects.select_related("merchant", "person").get(person=olivia)
-    operations.decide(Operation.objects.get(pk=operation.pk), member=owner, happened=True, reason="<b>I saw it</b>")
+    settling.decide(Operation.objects.get(pk=operation.pk), member=owner, happened=True, reason="<b>I saw it</b>")
 
     page = browser.sees(f"{DESK}operations/{operation.key}/")
 

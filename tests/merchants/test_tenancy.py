@@ -30,7 +30,7 @@ EVERY_MERCHANT_CALLS = {
     ("ledger/health.py", "the calls of all merchants are counted"),
     ("ledger/holding.py", "pauses whose time has come are ended"),
     ("ledger/approvals.py", "wishes that nobody approved in time are closed"),
-    ("ledger/operations.py", "operations whose quiet period is over are looked at"),
+    ("ledger/settling.py", "operations whose quiet period is over are looked at"),
     ("ledger/operations.py", "the sweep finds operations of dead workers and forgotten ones"),
     ("ledger/balances.py", "the sweep finds look-ups of dead workers and old ones"),
     ("merchants/provider_tokens.py", "the sweep forgets providers' tokens that expired"),

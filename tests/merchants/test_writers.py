@@ -57,6 +57,7 @@ def test_only_the_writer_modules_use_the_right():
         "ledger/limits.py",
         "ledger/operations.py",
         "ledger/saved_views.py",
+        "ledger/settling.py",
         "ledger/shifts.py",
         "mail/outbox.py",
         "merchants/connecting.py",

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from portal.desk.administration.deeds import Deed, NotDone
 from portal.desk.administration.rows import OF_MERCHANT, Fact, OfMerchant, Rows, link, when
 from portal.desk.administration.site import site
-from portal.ledger import approval_words, card_words, operation_words, operations, words
+from portal.ledger import approval_words, card_words, operation_words, operations, settling, words
 from portal.ledger.models import Approval, Card, Exchange, Inquiry, Operation, OperationState
 from portal.merchants.models import Merchant, Person
 
@@ -65,12 +65,12 @@ class OfOperation(SimpleListFilter):
 
 
 def _hand_over(request: HttpRequest, row: Operation, said: dict[str, Any]) -> tuple[str, str]:
-    _help(operations.hand_over, request, row, said)
+    _help(settling.hand_over, request, row, said)
     return gettext("It stands in the merchant’s queue now."), ""
 
 
 def _look_again(request: HttpRequest, row: Operation, said: dict[str, Any]) -> tuple[str, str]:
-    _help(operations.look_again, request, row, said)
+    _help(settling.look_again, request, row, said)
     return gettext("A worker looks within seconds."), ""
 
 
@@ -89,7 +89,7 @@ DEEDS = (
             "A worker looks what became of it, rather than at the next time. Nothing is sent again."
         ),
         do=_look_again,
-        offered=operations.is_quietly_checking,
+        offered=settling.is_quietly_checking,
     ),
     Deed(
         slug="hand-over",
@@ -99,7 +99,7 @@ DEEDS = (
             " decides nothing."
         ),
         do=_hand_over,
-        offered=operations.is_quietly_checking,
+        offered=settling.is_quietly_checking,
     ),
 )
 
