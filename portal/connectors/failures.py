@@ -12,6 +12,7 @@ class Reason(StrEnum):
     """Why, in our words; a provider's words stand beside it in `provider_text`."""
 
     BAD_INPUT = "bad_input"  # what we were asked cannot be sent: number, PIN, amount, reference …; never sent
+    MEMBER_WANTED = "member_wanted"  # it takes a member's own ID, which nobody told for this phone number; never sent
     REFUSED = "refused"  # the provider read the request and said no in an error of its own
     NOT_ENOUGH = "not_enough"  # refused: the card holds less money, or fewer points, than were asked for
     CARD_UNKNOWN = "card_unknown"  # refused: the provider has no such card

@@ -55,6 +55,7 @@ from portal.connectors.revenuemonster_answers import (
     CODE_ID,
     PRIVATE_MEMBERS,
     accepted,
+    has_phone,
     member_id,
     read_code,
     read_id,
@@ -334,7 +335,7 @@ class RevenueMonster(Connector):
 
     def redeem_points(self, request: PointsRequest) -> Receipt:
         """Takes so many points from a member. The call takes a member's ID alone, so that of a phone number is asked
-        for before."""
+        for before, and made sure of."""
         self._refuse_foreign("redeem_points", request.extra)
         ends, whom = self._ends(), self._whom(request.number)
         id = whom.id or self._id_of(whom, ends)
@@ -348,17 +349,20 @@ class RevenueMonster(Connector):
         return Receipt(provider_reference=read_id(answer, verb), raw=answer.kept)
 
     def _id_of(self, whom: _Whom, ends: float) -> str:
+        """The ID of the member with a phone number: what the profile tells, where the member of that ID says the same.
+        Raises Declined (MEMBER_WANTED) where nobody can tell; anything that fails here moved nothing."""
         try:
-            id = member_id(self._look_up(whom, ends), phone=whom.phone)
+            id = member_id(self._look_up(whom, ends))
+            told = _Whom(id=id)
+            if id and has_phone(self._look_up(told, ends), number=id, country=whom.country, phone=whom.phone):
+                return id
         except Unclear as failure:
             raise _never_begun(failure) from None
         except Declined as failure:
             if failure.reason is Reason.THROTTLED:
                 raise _never_begun(failure) from None
             raise
-        if not id:
-            raise Declined(reason=Reason.BAD_INPUT)
-        return id
+        raise Declined(reason=Reason.MEMBER_WANTED)
 
     # ---- What goes into a request; BAD_INPUT for what cannot ------------------------------------------------
 
@@ -473,7 +477,8 @@ class RevenueMonster(Connector):
             connect_timeout=self.connect_seconds,
             moves_value=moves,
             on_exchange=self.on_exchange,
-            hidden=PRIVATE_MEMBERS,
+            # Where a phone number is asked about, ID and key in the answer name the same person again.
+            hidden=(*PRIVATE_MEMBERS, "id", "key") if "/v3/loyalty/me?" in url else PRIVATE_MEMBERS,
         )
 
     def _ends(self) -> float:

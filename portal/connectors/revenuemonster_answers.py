@@ -49,12 +49,16 @@ MISCONFIGURED: Mapping[str, tuple[Reason, Detail | None]] = MappingProxyType(
         "INVALID_TIMESTAMP": (Reason.KEY_REFUSED, Detail.CLOCK),
         "TOKEN_EXPIRED": (Reason.KEY_REFUSED, Detail.TOKEN_EXPIRED),
         **dict.fromkeys(("TOKEN_INVALID", "TOKEN_SUSPENDED"), (Reason.KEY_REFUSED, Detail.TOKEN_REFUSED)),
-        **dict.fromkeys(("UNAUTHORIZED", "NOT_AUTH", "CLIENT_NOT_FOUND"), (Reason.KEY_REFUSED, None)),
+        **dict.fromkeys(
+            ("UNAUTHORIZED", "NOT_AUTH", "CLIENT_NOT_FOUND", "CLIENT_INVALID", "INVALID_CLIENT"),
+            (Reason.KEY_REFUSED, None),
+        ),
         **dict.fromkeys(
             (
-                *("CLIENT_NO_PERMISSION", "INVALID_SCOPE", "LOYALTY_NOT_SUBSCRIBED", "NOT_SUBSCRIBE"),
-                *("SUB_MERCHANT_DOES_NOT_ALLOWED_LOYALTY", "SUBSCRIPTION_EXPIRED", "SUBSCRIPTION_NOT_ACTIVE"),
-                *("MERCHANT_INACTIVE", "MERCHANT_SUSPENDED"),
+                *("CLIENT_NO_PERMISSION", "CLIENT_PRODUCT_NOT_SETUP", "INVALID_SCOPE", "NOT_SUBSCRIBE"),
+                *("LOYALTY_NOT_SUBSCRIBED", "SUB_MERCHANT_DOES_NOT_ALLOWED_LOYALTY"),
+                *("SUBSCRIPTION_EXPIRED", "SUBSCRIPTION_NOT_ACTIVE", "SUBSCRIPTION_NOT_FOUND"),
+                *("MERCHANT_INACTIVE", "MERCHANT_NOT_ACTIVE", "MERCHANT_NOT_SETUP", "MERCHANT_SUSPENDED"),
             ),
             (Reason.ACCESS_REFUSED, None),
         ),
@@ -71,14 +75,15 @@ DECLINED: Mapping[str, Reason] = MappingProxyType(
                 *("VALIDATION_ERROR", "INVALID_PARAMETER", "INVALID_REQUEST", "INVALID_FORMAT", "INVALID_HTTP_METHOD"),
                 *("METHOD_NOT_ALLOWED", "PAYMENT_CURRENCY_INVALID", "PAYMENT_UNSUPPORTED_CURRENCY_TYPE"),
                 *("PAYMENT_AMT_INVALID", "MINIMUM_AMOUNT_REQUIRED", "API_ENDPOINT_NOT_FOUND", "SPENDING_NOT_FOUND"),
-                *("LOYALTY_SPENDING_NOT_ALLOWED", "LOYALTY_QUANTITY_MAX", "LOYALTY_GENERATE_ERROR", "EXCEEDED_LIMIT"),
-                *("MEMBER_TIER_NOT_FOUND", "InvalidRequest", "UnSupportedGrantType"),
+                *("LOYALTY_SPENDING_NOT_ALLOWED", "LOYALTY_QUANTITY_MAX", "LOYALTY_NOT_CORRECT_FORMAT", "API_INACTIVE"),
+                *("MEMBER_TIER_NOT_FOUND", "MEMBER_REGISTERED", "LOYALTY_MEMBER_REGISTRATION_TOO_MANY"),
+                *("GRANT_TYPE_INVALID", "InvalidRequest", "InvalidCode", "UnSupportedGrantType"),
+                "UnSupportedResponseType",
             ),
             Reason.REFUSED,
         ),
         **dict.fromkeys(("MEMBER_NOT_FOUND", "MEMBER_NOT_MERCHANT"), Reason.CARD_UNKNOWN),
-        "LOYALTY_INSUFFICIENT": Reason.NOT_ENOUGH,
-        "LOYALTY_STATUS_ERROR": Reason.CARD_INACTIVE,
+        **dict.fromkeys(("LOYALTY_INSUFFICIENT", "INSUFFICIENT_LOYALTY_BALANCE"), Reason.NOT_ENOUGH),
         **dict.fromkeys(("LOYALTY_SPENDING_NOT_FOUND", "LOYALTY_NOT_FOUND", "QR_INVALID"), Reason.ORIGINAL_UNKNOWN),
         **dict.fromkeys(("LOYALTY_POINT_ALREADY_REDEEMED", "QR_REDEEMED", "LOYALTY_EXPIRED"), Reason.TOO_LATE),
     }
@@ -87,7 +92,11 @@ DECLINED: Mapping[str, Reason] = MappingProxyType(
 UNCLEAR: Mapping[str, Reason] = MappingProxyType(
     {
         **dict.fromkeys(
-            ("INTERNAL_ERROR", "SYSTEM_ERROR", "OVERLOAD", "InternalError", "TemporaryUnAvailable"),
+            (
+                *("INTERNAL_ERROR", "SYSTEM_ERROR", "OVERLOAD", "InternalError", "TemporaryUnAvailable"),
+                # "Error in generating loyalty point", "Error in updating status": at work already when it went wrong.
+                *("LOYALTY_GENERATE_ERROR", "LOYALTY_STATUS_ERROR"),
+            ),
             Reason.SERVER_ERROR,
         ),
         "LOYALTY_POINT_IS_PROCESSING": Reason.PENDING,
@@ -95,7 +104,7 @@ UNCLEAR: Mapping[str, Reason] = MappingProxyType(
         "DUPLICATE_REQUEST": Reason.DUPLICATE,
     }
 )
-THROTTLED = frozenset({"TOO_MANY_REQUEST_PER_SECOND"})
+THROTTLED = frozenset({"TOO_MANY_REQUEST_PER_SECOND", "EXCEEDED_LIMIT"})  # "Rate limit exceeded"
 OTHER_TOKEN = frozenset({"TOKEN_EXPIRED", "TOKEN_INVALID"})
 
 Data = Mapping[str, Any]
@@ -158,21 +167,17 @@ def _failure(reply: _Reply, verb: str) -> Failure:
         return (Unclear if verb in MOVES_VALUE else Declined)(**reply.words(Reason.THROTTLED))
     if code in MISCONFIGURED:
         return Misconfigured(**reply.words(*MISCONFIGURED[code]))
+    if code == "LOYALTY_STATUS_ERROR" and verb == "void":
+        return Declined(**reply.words(Reason.TOO_LATE))
     if code in UNCLEAR:
         return Unclear(**reply.words(UNCLEAR[code]))
     if code in DECLINED:
-        return Declined(**reply.words(_reason(code, verb)))
+        return Declined(**reply.words(DECLINED[code]))
     if not code and status in (401, 403):
         reason = Reason.KEY_REFUSED if status == 401 else Reason.ACCESS_REFUSED
         return Misconfigured(**reply.words(reason))
     # Any proxy says 404; and of a code that is in no list nobody knows what it means for the work.
     return Unclear(**reply.words(Reason.UNKNOWN_WORD if code else Reason.UNREADABLE))
-
-
-def _reason(code: str, verb: str) -> Reason:
-    if code == "LOYALTY_STATUS_ERROR" and verb == "void":
-        return Reason.TOO_LATE
-    return DECLINED[code]
 
 
 def _reply(answer: HttpAnswer) -> _Reply:
@@ -224,15 +229,15 @@ def read_code(answer: HttpAnswer) -> tuple[str, str]:
 
 
 def read_member(answer: HttpAnswer, *, number: str, phone: str) -> Reading:
-    """What a look-up says of the member `number`, or of the one with the national number `phone`. Raises any
-    Failure."""
+    """What a look-up says of the member `number`, or of the one with the national number `phone`, which the profile's
+    page does not have the answer repeat. Raises any Failure."""
     try:
         item = _item(accepted(answer, "balance"))
     except Declined as no:
         if no.reason is Reason.CARD_UNKNOWN:
             return Reading(status=CardStatus.NOT_FOUND)
         raise
-    said, asked = (item.get("phoneNumber"), phone) if phone else (item.get("id"), number)
+    said, asked = (item.get("phoneNumber", phone), phone) if phone else (item.get("id"), number)
     if said != asked:
         raise Unclear(reason=Reason.MISMATCH if isinstance(said, str) else Reason.UNREADABLE)
     points = _points(item.get("loyaltyPointBalance" if phone else "loyaltyPoint"))
@@ -245,13 +250,16 @@ def read_member(answer: HttpAnswer, *, number: str, phone: str) -> Reading:
     )
 
 
-def member_id(answer: HttpAnswer, *, phone: str) -> str:
-    """The id of the member with this number, "" where the answer does not tell. Raises any Failure."""
+def member_id(answer: HttpAnswer) -> str:
+    """The ID in a profile, "" where none is told, as in the printed one. Raises any Failure."""
+    id = _item(accepted(answer, "balance")).get("id")
+    return id if isinstance(id, str) and re.fullmatch("[1-9][0-9]{0,19}", id) else ""
+
+
+def has_phone(answer: HttpAnswer, *, number: str, country: str, phone: str) -> bool:
+    """Whether the member `number` is the one with this phone number. Raises any Failure."""
     item = _item(accepted(answer, "balance"))
-    if item.get("phoneNumber") != phone:
-        raise Unclear(reason=Reason.MISMATCH)
-    id = item.get("id")
-    return id if isinstance(id, str) and re.fullmatch("[0-9]{1,20}", id) else ""
+    return (item.get("id"), item.get("countryCode"), item.get("phoneNumber")) == (number, country, phone)
 
 
 def _customer(item: Data) -> CustomerDetails | None:

@@ -400,6 +400,10 @@ _ENDS: dict[str, tuple[Promise, Promise]] = {
         _("This cannot be sent as typed."),
         _("Nothing was sent. Check name, e-mail and telephone, and try again."),
     ),
+    Reason.MEMBER_WANTED: (
+        _("Points are taken by member ID alone, and nobody told the ID of this phone number."),
+        _("Nothing was sent. Ask the customer for the member ID, look the member up by it, and redeem there."),
+    ),
     Reason.REFUSED: (_("The card company said no."), _NOTHING),
     Reason.CARD_INACTIVE: (
         _("The card is not active."),

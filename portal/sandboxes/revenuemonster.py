@@ -33,6 +33,7 @@ ASSUMED, for want of any document:
 - What the `debug` of a wrong signature calls its members.
 - One point for each whole ringgit; a purchase that gives none is no error. A phone number of no member is refused.
 - That a code ends after a day, and what a callback about one says. There is no call to ask for its state.
+- A profile asked for by phone number tells no member's ID, as the printed one, but for one member's.
 - A national phone number has no leading zero. Unknown fields are refused, except where members are registered.
 - The type SPENDING_REWARD in a member's history.
 - With `--lenient-clock` any time is taken, also in milliseconds or with parts of a second, as published clients send.

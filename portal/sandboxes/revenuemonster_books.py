@@ -50,6 +50,8 @@ class Habit(StrEnum):
     POINTS_AS_TEXT = "points_as_text"
     POINTS_BELOW_ZERO = "points_below_zero"
     NO_POINTS = "no_points"
+    TELLS_ID = "tells_id"
+    TELLS_OTHERS_ID = "tells_others_id"
     THROTTLED = "throttled"
     TOKEN_EXPIRED = "token_expired"
     NO_PERMISSION = "no_permission"
@@ -75,11 +77,17 @@ def _magic(end: int, points: int, does: str, habit: Habit) -> Magic:
 SEED = Magic("2777058682717858418", "176473298", 1000, "1,000 points; the document's own.")
 MAGIC = (
     SEED,
-    Magic("2777058682717858419", "172826990", 250, "250 points; the document's other phone number."),
+    Magic(
+        "2777058682717858419",
+        "172826990",
+        250,
+        "250 points; the document's other phone number. Its profile tells the ID.",
+        Habit.TELLS_ID,
+    ),
     _magic(1, 0, "No points yet.", Habit.NONE),
     _magic(2, 500, "A tier that earns double: what is predicted is not what is given.", Habit.DOUBLE),
     _magic(3, 500, "May be given nothing for a purchase.", Habit.NOT_ALLOWED),
-    _magic(4, 500, "Is not active any more.", Habit.INACTIVE),
+    _magic(4, 500, "Is not active any more: an error in updating its status.", Habit.INACTIVE),
     _magic(5, 500, "Has had all that may be given.", Habit.QUANTITY_MAX),
     _magic(6, 500, "Done, and the answer names an id.", Habit.NAMES_AN_ID),
     _magic(7, 500, "Done, and the answer has no code.", Habit.NO_CODE),
@@ -94,6 +102,7 @@ MAGIC = (
     _magic(16, 500, "A look-up writes the points as a text.", Habit.POINTS_AS_TEXT),
     _magic(17, 500, "A look-up says -5 points.", Habit.POINTS_BELOW_ZERO),
     _magic(18, 500, "A look-up leaves the points out.", Habit.NO_POINTS),
+    _magic(19, 500, "The profile of the phone number tells the ID of another member.", Habit.TELLS_OTHERS_ID),
     _magic(20, 500, "429: too many requests.", Habit.THROTTLED),
     _magic(21, 500, "The token has expired.", Habit.TOKEN_EXPIRED),
     _magic(22, 500, "This client may not do that.", Habit.NO_PERMISSION),

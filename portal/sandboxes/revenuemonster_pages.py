@@ -41,6 +41,8 @@ def address(call: Call, key: str) -> str:
 
 # ---- Members as JSON -------------------------------------------------------------------------------------
 
+_ADDRESS = ("addressLine1", "addressLine2", "postcode", "city", "state", "country")
+
 
 def profile(member: Member) -> dict[str, Any]:
     return {
@@ -48,7 +50,7 @@ def profile(member: Member) -> dict[str, Any]:
         "name": member.name,
         "email": member.email,
         "nric": "",
-        "address": {"addressLine1": "", "addressLine2": "", "postcode": "", "city": "", "state": "", "country": ""},
+        "address": dict.fromkeys(_ADDRESS, ""),
         "gender": "",
         "state": "",
         "birthDate": NO_DATE,
@@ -63,20 +65,35 @@ def profile(member: Member) -> dict[str, Any]:
 
 
 def own_profile(member: Member) -> dict[str, Any]:
+    """As by phone number, which it does not repeat, and mostly without the ID."""
     return {
-        "id": "",
+        "id": _told_id(member),
+        "key": f"profile-{member.id}",
         "name": member.name,
         "email": member.email,
-        "birthDate": NO_DATE,
+        "nric": "",
+        "birthDate": NO_DATE[:10],
+        "gender": "",
+        "address": dict.fromkeys(_ADDRESS, ""),
+        "memberTier": None,
         "totalLoyaltyPoint": member.earned,
+        "hasPinCode": False,
         "loyaltyPointBalance": member.points,
         "spendingPoint": member.spent,
         "creditBalance": 0,
-        "countryCode": member.country,
-        "phoneNumber": member.phone,
-        "hasPinCode": False,
         "status": "INACTIVE" if member.habit is books.Habit.INACTIVE else "ACTIVE",
+        "createdAt": member.created_at.replace("+00:00", "Z"),
+        "updatedAt": member.created_at.replace("+00:00", "Z"),
     }
+
+
+def _told_id(member: Member) -> str:
+    match member.habit:
+        case books.Habit.TELLS_ID:
+            return member.id
+        case books.Habit.TELLS_OTHERS_ID:
+            return books.SEED.id
+    return ""
 
 
 def happened(row: sqlite3.Row) -> dict[str, Any]:
