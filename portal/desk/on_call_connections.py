@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from portal import formats
 from portal.connectors import provider_name
 from portal.desk import strip
-from portal.desk.administration.rows import page_url
+from portal.desk.administration.facts import page_url
 from portal.desk.connection_health import length_words
 from portal.desk.facts import Facts, Share
 from portal.ledger import health

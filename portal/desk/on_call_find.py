@@ -14,8 +14,9 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from portal import formats
 from portal.desk import references, trail_words
+from portal.desk.administration.facts import page_url
 from portal.desk.administration.ledger import Operations
-from portal.desk.administration.rows import Rows, page_url
+from portal.desk.administration.rows import Rows
 from portal.desk.administration.site import site
 from portal.ledger import operation_words, settling
 from portal.ledger.models import IN_FLIGHT, Exchange, Operation, OperationState

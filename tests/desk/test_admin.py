@@ -11,7 +11,7 @@ from django.db import models
 from django.test import Client
 from django.urls import reverse
 
-from portal.desk.administration import rows
+from portal.desk.administration import lists
 from portal.desk.administration.pages import site
 from portal.desk.administration.rows import SECRET_WORDS, hidden
 from portal.ledger.models import Card, Operation
@@ -228,7 +228,7 @@ def walk(browser: Client, start: str, label: str) -> list[list[str]]:
 
 
 def test_turning_pages_shows_every_row_once_in_one_order_both_ways(ada, forty_merchants, monkeypatch):
-    monkeypatch.setattr(rows, "PAGE", 7)
+    monkeypatch.setattr(lists, "PAGE", 7)
 
     onwards = walk(ada, "", "Next page")
     assert [slug for page in onwards for slug in page] == forty_merchants
@@ -240,7 +240,7 @@ def test_turning_pages_shows_every_row_once_in_one_order_both_ways(ada, forty_me
 
 
 def test_a_row_that_came_meanwhile_moves_no_page_and_one_that_has_gone_is_no_error(ada, forty_merchants, monkeypatch):
-    monkeypatch.setattr(rows, "PAGE", 7)
+    monkeypatch.setattr(lists, "PAGE", 7)
     first = ada.get(list_of(site._registry[Merchant]))
     second = way(first.text, "Next page")
     before = slugs_on(ada.get(list_of(site._registry[Merchant], second)).text)

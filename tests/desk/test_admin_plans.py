@@ -10,8 +10,8 @@ from django.db import connections as databases
 from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 
+from portal.desk.administration.lists import PAGE, Listed
 from portal.desk.administration.pages import site
-from portal.desk.administration.rows import PAGE, Listed
 from portal.ledger.models import Operation
 from portal.merchants import audit, tenancy
 from portal.merchants.models import AuditEntry, Merchant, Person

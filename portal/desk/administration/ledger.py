@@ -11,7 +11,9 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from portal.desk.administration.deeds import Deed, NotDone
-from portal.desk.administration.rows import OF_MERCHANT, Fact, OfMerchant, Rows, link, when
+from portal.desk.administration.facts import OF_MERCHANT, Fact, link, when
+from portal.desk.administration.lists import OfMerchant
+from portal.desk.administration.rows import Rows
 from portal.desk.administration.site import site
 from portal.ledger import approval_words, card_words, operation_words, operations, settling, words
 from portal.ledger.models import Approval, Card, Exchange, Inquiry, Operation, OperationState

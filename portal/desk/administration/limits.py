@@ -10,7 +10,9 @@ from django.utils.translation import gettext_lazy as _
 
 from portal import formats
 from portal.desk.administration.deeds import Deed, NotDone, ReasonForm
-from portal.desk.administration.rows import OF_MERCHANT, Fact, OfMerchant, Rows, link, when
+from portal.desk.administration.facts import OF_MERCHANT, Fact, link, when
+from portal.desk.administration.lists import OfMerchant
+from portal.desk.administration.rows import Rows
 from portal.ledger import limits
 from portal.ledger.limit_forms import KINDS, LimitsForm
 from portal.merchants import daily_limits

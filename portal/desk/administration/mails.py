@@ -8,7 +8,9 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from portal import formats
-from portal.desk.administration.rows import OF_MERCHANT, Fact, OfMerchant, Rows, when
+from portal.desk.administration.facts import OF_MERCHANT, Fact, when
+from portal.desk.administration.lists import OfMerchant
+from portal.desk.administration.rows import Rows
 from portal.mail import words
 from portal.mail.models import MailState, MailStep, OutgoingMail
 

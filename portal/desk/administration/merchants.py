@@ -15,7 +15,9 @@ from portal import formats
 from portal.connectors import provider_name
 from portal.desk.administration import limits
 from portal.desk.administration.deeds import Deed, NotDone
-from portal.desk.administration.rows import OF_MERCHANT, Fact, OfMerchant, Rows, link, page_url, when, yes_or_no
+from portal.desk.administration.facts import OF_MERCHANT, Fact, link, page_url, when, yes_or_no
+from portal.desk.administration.lists import OfMerchant
+from portal.desk.administration.rows import Rows
 from portal.desk.administration.site import site
 from portal.ledger import models as ledger
 from portal.ledger.operation_words import name_of

@@ -11,7 +11,8 @@ from django.utils.translation import gettext_lazy as _
 
 from portal import formats
 from portal.desk.administration.deeds import Deed
-from portal.desk.administration.rows import Fact, Rows, link, when, yes_or_no
+from portal.desk.administration.facts import Fact, link, when, yes_or_no
+from portal.desk.administration.rows import Rows
 from portal.merchants import accounts, second_factor, sessions
 from portal.merchants.models import Member, Person
 

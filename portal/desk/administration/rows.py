@@ -4,14 +4,14 @@ What a list or a page shows is a list of facts, each with its label. There is no
 sorted, filtered or searched by but what the model's admin names, so that no secret can be asked for letter by letter.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
 from django.contrib import messages
-from django.contrib.admin import ModelAdmin, ShowFacets, SimpleListFilter
+from django.contrib.admin import ModelAdmin, ShowFacets
 from django.contrib.admin.views.main import ChangeList
-from django.db import connection, models, transaction
+from django.db import models
 from django.db.models import Prefetch, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -19,170 +19,16 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
 from django.utils.functional import Promise
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from portal import formats
 from portal.desk.administration.deeds import Deed, NotDone
+from portal.desk.administration.facts import Fact, page_url
+from portal.desk.administration.lists import Listed, around
 from portal.desk.administration.site import Site
 from portal.merchants import accounts, audit, tenancy
 from portal.merchants.models import Merchant
 
-PAGE = 50
-AFTER, BEFORE = "after", "before"  # a place in a list: the number of the row that comes before it, or right after
 
-Read = Callable[[Any], Any]
-
-
-# ---- Facts ----------------------------------------------------------------------------------------------------
-class Fact:
-    """One thing shown of a row, under its label. `read` is the way to it (`connection.name`) or a function of the row;
-    `write` says it in words. Nothing is a dash."""
-
-    def __init__(self, label: str | Promise, read: str | Read, write: Read | None = None) -> None:
-        self.short_description = label
-        self.way = read if isinstance(read, str) else ""
-        self._read = read
-        self._write = write
-        self.__name__ = self.way.replace(".", "_") or getattr(read, "__name__", "fact")
-
-    def __call__(self, row: Any) -> Any:
-        value = self._read(row) if callable(self._read) else _follow(row, self._read)
-        if callable(value):
-            value = value()
-        if value is None or value == "":
-            return "–"
-        return self._write(value) if self._write else value
-
-
-def _follow(row: Any, way: str) -> Any:
-    for step in way.split("."):
-        row = None if row is None else getattr(row, step)
-    return row
-
-
-def when(label: str | Promise, way: str) -> Fact:
-    """A moment, exact and in UTC, as logs have it."""
-    return Fact(label, way, lambda at: f"{formats.exact(at)} UTC")
-
-
-def yes_or_no(value: bool) -> str:
-    """In words."""
-    return gettext("yes") if value else gettext("no")
-
-
-def link(row: models.Model | None, text: str = "") -> SafeString | str:
-    """A row's page in the administration."""
-    return format_html('<a href="{}">{}</a>', page_url(row), text or str(row)) if row is not None else ""
-
-
-def page_url(row: models.Model) -> str:
-    """The address of a row's page."""
-    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
-
-
-OF_MERCHANT = Fact(_("Merchant"), "merchant", link)
-
-
-# ---- Narrowing ------------------------------------------------------------------------------------------------
-class OfMerchant(SimpleListFilter):
-    """One merchant's rows. Offered from the merchant's page: a list of all merchants would be no choice."""
-
-    title = _("Merchant")
-    parameter_name = "merchant"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        slug = self.value()
-        return [(merchant.slug, merchant.name) for merchant in Merchant.objects.filter(slug=slug)] if slug else []
-
-    def has_output(self) -> bool:
-        # Django leaves out a filter that offers nothing: for a merchant that is not there it would show everybody's.
-        return bool(self.value())
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        slug = self.value()
-        if not slug:
-            return queryset
-        # The number itself, so that the plan is made for this merchant and begins at its index.
-        found = Merchant.objects.filter(slug=slug).values_list("pk", flat=True).first()
-        return queryset.none() if found is None else queryset.filter(merchant=found)
-
-
-class Listed(ChangeList):
-    """One page of Django's list, from a place in it, without the visitor's say in its order. Nothing is counted: a page
-    costs the same wherever it is."""
-
-    newer: int | None
-    older: int | None
-
-    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
-        return list(self.model_admin.get_ordering(request))
-
-    def get_filters_params(self, params: Any = None) -> Any:
-        """A place narrows nothing."""
-        asked = super().get_filters_params(params)
-        return {name: value for name, value in asked.items() if name not in (AFTER, BEFORE)}
-
-    def get_query_string(self, new_params: Any = None, remove: Any = None) -> str:
-        """The same list from its beginning, unless `new_params` name a place."""
-        return super().get_query_string(new_params, [*(remove or []), AFTER, BEFORE])
-
-    def get_results(self, request: HttpRequest) -> None:
-        order = self.get_ordering(request, self.queryset)
-        after, before = _number(request.GET.get(AFTER)), _number(request.GET.get(BEFORE))
-        with transaction.atomic(), connection.cursor() as cursor:
-            # Along the index. PostgreSQL takes the policy for a filter that leaves one row in 200, and where it thinks
-            # that no more than a page is left it would rather read thousands and sort them.
-            for each in ("enable_seqscan", "enable_bitmapscan", "jit"):
-                cursor.execute(f"SET LOCAL {each} = off")
-            rows, self.newer, self.older = _page(self.queryset, order, after, before)
-        self.result_list, self.result_count, self.full_result_count = rows, len(rows), None
-        self.can_show_all, self.multi_page = False, False
-        self.show_full_result_count = self.show_admin_actions = False
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) <= 18 else None
-
-
-def _page(
-    rows: QuerySet[Any], order: list[str], after: int | None, before: int | None
-) -> tuple[list[Any], int | None, int | None]:
-    """The rows of a page, and the numbers from which the page before it and the next one go on, where there are any."""
-    if before is not None:
-        turned = [each.removeprefix("-") if each.startswith("-") else f"-{each}" for each in order]
-        found = list(_beyond(rows, turned, before)[: PAGE + 1])
-        if len(found) > PAGE:
-            page = found[:PAGE][::-1]
-            return page, page[0].pk, page[-1].pk
-        after = None  # the beginning is reached: a whole page from there
-    found = list((rows.order_by(*order) if after is None else _beyond(rows, order, after))[: PAGE + 1])
-    page = found[:PAGE]
-    if after is not None and not page:
-        return _page(rows, order, None, None)
-    newer = None if after is None else page[0].pk
-    return page, newer, page[-1].pk if len(found) > PAGE else None
-
-
-def _beyond(rows: QuerySet[Any], order: list[str], number: int) -> QuerySet[Any]:
-    """What stands behind this row; nothing, where its place is not known because it has gone. `order` is that of the
-    number alone, or of something else and then the number."""
-    rows = rows.order_by(*order)
-    onwards, past = ("lt", "gte") if order[0].startswith("-") else ("gt", "lte")
-    first = order[0].removeprefix("-")
-    if first == "pk":
-        return rows.filter(**{f"pk__{onwards}": number})
-    place = rows.model._default_manager.filter(pk=number).values_list(first, flat=True).first()
-    if place is None:
-        return rows.none()
-    # Bound first, then the equals taken out: a range the index can begin at, which a pair of ORs is not.
-    return rows.filter(**{f"{first}__{onwards}e": place}).exclude(**{first: place, f"pk__{past}": number})
-
-
-# ---- A kind of row --------------------------------------------------------------------------------------------
 class Rows(ModelAdmin):  # type: ignore[type-arg]  # no generic at run time
     """One model in the administration. A subclass names its title, what it shows, and how rows are found."""
 
@@ -313,7 +159,7 @@ class Rows(ModelAdmin):  # type: ignore[type-arg]  # no generic at run time
                 "title": self.title,
             }
             answer.context_data["lines"] = [(page_url(row), self._cells(row)) for row in rows]
-            answer.context_data |= _around(listed)
+            answer.context_data |= around(listed)
             if self.notes_lists:
                 self._note(request, rows, self.in_trail or f"{self.opts.model_name}s")
         return answer
@@ -388,18 +234,7 @@ class Rows(ModelAdmin):  # type: ignore[type-arg]  # no generic at run time
         return []
 
 
-def _around(listed: Listed) -> dict[str, object]:
-    """The choices above a list and the ways to its other pages."""
-    return {
-        "choices": [(spec.title, list(spec.choices(listed))) for spec in listed.filter_specs],
-        "newer": listed.get_query_string({BEFORE: listed.newer}) if listed.newer is not None else "",
-        "older": listed.get_query_string({AFTER: listed.older}) if listed.older is not None else "",
-    }
-
-
 SECRET_WORDS = ("sealed", "secret", "hash", "password", "token", "verifier", "fingerprint", "index", "in_flight_key")
-
-
 KNOWN_OF_SECRETS = ("secret_notes",)  # who set them when; no fact leads there but the one that says just that
 
 

@@ -8,8 +8,10 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from portal.desk import trail_words
+from portal.desk.administration.facts import OF_MERCHANT, Fact, when
 from portal.desk.administration.ledger import anywhere
-from portal.desk.administration.rows import OF_MERCHANT, Fact, OfMerchant, Rows, when
+from portal.desk.administration.lists import OfMerchant
+from portal.desk.administration.rows import Rows
 from portal.ledger.operation_words import name_of
 from portal.merchants.models import AuditEntry, Person
 
