@@ -1,11 +1,10 @@
 """The one vocabulary for all providers: what is asked, what comes back, how it fails. Knows no provider."""
 
-import json
+import time
 from collections.abc import Callable, Iterator, Mapping
-from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar, NoReturn
+from typing import TYPE_CHECKING, ClassVar
 
 from portal.connectors import fields
 from portal.connectors.failures import (
@@ -17,9 +16,11 @@ from portal.connectors.failures import (
     Unclear,
     Unreachable,
     Unsupported,
+    bad_input,
 )
 from portal.connectors.fields import Extra, Field, Message, Settings, SettingsError, secret_names
 from portal.connectors.findings import Step, Words
+from portal.connectors.numbers import BadNumber
 from portal.connectors.requests import (
     ActivateRequest,
     AwardRequest,
@@ -82,18 +83,8 @@ __all__ = [
     "Unsupported",
     "VoidRequest",
     "Words",
-    "read_json",
     "secret_names",
 ]
-
-
-class BadNumber(ValueError):
-    """A typed card number that cannot be one. `message` % `values` is a sentence; so is str()."""
-
-    def __init__(self, message: str, **values: int) -> None:
-        super().__init__(message % values)
-        self.message = message
-        self.values = values
 
 
 class Settles(StrEnum):
@@ -172,6 +163,15 @@ class Connector:
         self.on_exchange = on_exchange
         self.connect_seconds = self.CONNECT_SECONDS if connect_seconds is None else connect_seconds
         self.total_seconds = self.TOTAL_SECONDS if total_seconds is None else total_seconds
+
+    def _ends(self) -> float:
+        """When, by the monotonic clock, all calls of a verb that begins now must be over."""
+        return time.monotonic() + self.total_seconds
+
+    def _refuse_foreign(self, verb: str, extra: Extra | None) -> None:
+        """Raises Declined (BAD_INPUT) for inputs that are not those of this provider for `verb`."""
+        if extra is not None and type(extra) is not self.extras.get(verb):
+            raise bad_input()
 
     @classmethod
     def supports(cls) -> frozenset[str]:
@@ -302,55 +302,3 @@ VERBS = (
 
 MOVES_VALUE = frozenset(VERBS) - {"balance"}
 """The verbs after which a card is not what it was: never simply repeated."""
-
-
-def read_json(body: bytes) -> object:
-    """A provider's JSON, read so strictly that two readers cannot disagree about it.
-
-    Numbers come as int or Decimal, never float. Raises Unclear (UNREADABLE) for anything but UTF-8 without
-    byte order mark, duplicate keys, NaN and infinities, numbers of over 64 characters, lone surrogates and
-    bottomless nesting.
-    """
-    try:
-        document: object = json.loads(
-            body.decode("utf-8"),
-            object_pairs_hook=_unique,
-            parse_constant=_refuse,
-            parse_int=lambda digits: int(_short(digits)),
-            parse_float=lambda digits: Decimal(_short(digits)),
-        )
-        _encodable(document)
-    except (ValueError, ArithmeticError, RecursionError):
-        # `from None`: a decoding error carries the document, and with it perhaps a secret, into the
-        # traceback.
-        raise Unclear(reason=Reason.UNREADABLE) from None
-    return document
-
-
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("duplicate key")
-    return members
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError("not a number")
-
-
-def _short(digits: str) -> str:
-    if len(digits) > 64:
-        raise ValueError("number too long")
-    return digits
-
-
-def _encodable(document: object) -> None:
-    todo = [document]
-    while todo:
-        part = todo.pop()
-        if isinstance(part, str):
-            part.encode("utf-8")  # a lone surrogate has no bytes: UnicodeEncodeError is a ValueError
-        elif isinstance(part, dict):
-            todo += [*part.keys(), *part.values()]
-        elif isinstance(part, list):
-            todo += part

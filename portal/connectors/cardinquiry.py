@@ -32,13 +32,14 @@ from portal.connectors.base import (
     Step,
     Unclear,
     Words,
-    read_json,
 )
 from portal.connectors.browser import forwardable
 from portal.connectors.cardinquiry_answers import PRIVATE_MEMBERS, error_packet, is_cards, read_cards
+from portal.connectors.failures import bad_input, unreadable
 from portal.connectors.fields import Refused, Sentence, address, choice, number, secret, switch, text
 from portal.connectors.http import HttpAnswer, HttpRequest
 from portal.connectors.redaction import clean
+from portal.connectors.strict_json import read_json
 from portal.money import MoneyError, minor_digits
 
 MINIMUM, LONGEST_NUMBER = 4, 40  # the document: the last 4 or 5 characters
@@ -107,10 +108,7 @@ def _in_a_script(text: str) -> str:
 
 
 def _check_number(typed: str) -> str:
-    try:
-        return CardInquiry.clean_number(typed, {"minimum_length": MINIMUM})
-    except BadNumber as error:
-        raise Refused(str(error)) from None
+    return CardInquiry.clean_number(typed, {"minimum_length": MINIMUM})
 
 
 def _currency(code: str) -> str:
@@ -295,19 +293,19 @@ class CardInquiry(Connector):
         try:
             number = self.clean_number(request.number, vars(self.settings))
         except BadNumber:
-            raise Declined(reason=Reason.BAD_INPUT) from None
+            raise bad_input() from None
         pin = request.pin
         # A password is text and may be in any alphabet, but neither controls nor half a surrogate pair.
         if len(pin) > LONGEST_PIN or not pin.isprintable() or (self.settings.password_required and not pin):
-            raise Declined(reason=Reason.BAD_INPUT)
+            raise bad_input()
         client = request.client
         if self.settings.client_context_required and client is None:
-            raise Declined(reason=Reason.BAD_INPUT)
+            raise bad_input()
         if client is not None:
             try:
                 ipaddress.ip_address(client.address)
             except ValueError:
-                raise Declined(reason=Reason.BAD_INPUT) from None
+                raise bad_input() from None
         return number, client if self.settings.client_context_mode != "none" else None
 
     def _request(self, number: str, pin: str, client: ClientContext | None) -> HttpRequest:
@@ -364,7 +362,7 @@ class CardInquiry(Connector):
                     provider_text=_message(answer),
                     retry_after=answer.retry_after(),
                 )
-        raise Unclear(reason=Reason.UNREADABLE)  # 202 (stored for later, which we never ask for) and the undocumented
+        raise unreadable()  # 202 (stored for later, which we never ask for) and the undocumented
 
 
 def _message(answer: HttpAnswer) -> str:

@@ -11,6 +11,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from portal.connectors.base import Balance, CardStatus, Reading, Reason, Unclear
+from portal.connectors.failures import unreadable
 from portal.connectors.redaction import clean
 from portal.money import Money, MoneyError
 
@@ -48,7 +49,7 @@ def error_packet(document: object) -> str:
     if not isinstance(document, dict) or "error" not in document:
         return ""
     if "data" in document:
-        raise _unreadable()
+        raise unreadable()
     packet = document["error"]
     message = packet.get("Message") if isinstance(packet, dict) else packet
     return clean(message) if isinstance(message, str) and clean(message) else "error"
@@ -65,7 +66,7 @@ def read_cards(document: object, number: str, currency: str, redact: Callable[[s
         return Reading(status=CardStatus.NOT_FOUND)
     words = [_word(record, redact) for record in records]
     if "checkpassword" in words and any(len(record) > 1 or len(records) > 1 for record in records):
-        raise _unreadable()  # "no other information will be returned"
+        raise unreadable()  # "no other information will be returned"
     if len(records) > 1:
         # ASSUMED: even if one of them is usable; showing a stranger's balance would be the worse error.
         return Reading(status=CardStatus.NEEDS_FULL_NUMBER)
@@ -81,19 +82,19 @@ def is_cards(document: object) -> bool:
 def _records(document: object) -> list[Record]:
     data = document.get("data") if isinstance(document, dict) else None
     if not isinstance(data, dict) or (data and "Cards" not in data):
-        raise _unreadable()
+        raise unreadable()
     cards = data.get("Cards")
     if cards is None:  # {"data": {}} and {"data": {"Cards": null}} are both taken for "none"
         return []
     if not isinstance(cards, list) or not all(isinstance(card, dict) for card in cards):
-        raise _unreadable()
+        raise unreadable()
     return cards
 
 
 def _word(record: Record, redact: Callable[[str], str]) -> str:
     word = record.get("Status")
     if not isinstance(word, str):
-        raise _unreadable()
+        raise unreadable()
     if word not in _WORDS:
         raise Unclear(reason=Reason.UNKNOWN_WORD, provider_text=redact(word))
     return word
@@ -107,7 +108,7 @@ def _reading(record: Record, word: str, number: str, currency: str, redact: Call
     money = _money(record, currency)
     if reading.status is CardStatus.EMPTY:
         if money and money.minor:
-            raise _unreadable()
+            raise unreadable()
         money = money or Money(0, currency)  # the word itself means a balance of zero
     last_day, moment = _expiry(record)
     return replace(
@@ -125,7 +126,7 @@ def _refuse_other_card(record: Record, number: str) -> None:
         echoed = record.get(name)
         # We may have asked with only the end of the number.
         if echoed is not None and not (isinstance(echoed, str) and _bare(echoed).endswith(_bare(number))):
-            raise _unreadable()
+            raise unreadable()
 
 
 def _bare(number: str) -> str:
@@ -134,20 +135,20 @@ def _bare(number: str) -> str:
 
 def _money(record: Record, currency: str) -> Money | None:
     if record.get(CURRENCY, currency) != currency:
-        raise _unreadable()
+        raise unreadable()
     if BALANCE not in record:  # a coupon has none; null, on the other hand, is no balance and no absence either
         return None
     amount = record[BALANCE]
     if isinstance(amount, int) and not isinstance(amount, bool):
         amount = Decimal(amount)
     if not isinstance(amount, str | Decimal):
-        raise _unreadable()
+        raise unreadable()
     try:
         money = Money.from_decimal(amount, currency)
     except MoneyError:
-        raise _unreadable() from None
+        raise unreadable() from None
     if money.minor < 0:
-        raise _unreadable()
+        raise unreadable()
     return money
 
 
@@ -157,7 +158,7 @@ def _expiry(record: Record) -> tuple[date | None, datetime | None]:
         return None, None
     expiry = written[0]
     if not isinstance(expiry, str) or any(other != expiry for other in written):
-        raise _unreadable()
+        raise unreadable()
     try:
         if int(expiry[:4]) not in YEARS:
             raise ValueError
@@ -168,7 +169,7 @@ def _expiry(record: Record) -> tuple[date | None, datetime | None]:
             raise ValueError
         parsed = datetime.fromisoformat(expiry)
     except ValueError:
-        raise _unreadable() from None
+        raise unreadable() from None
     if parsed.tzinfo is None:
         # ASSUMED: without an offset the clock is the merchant's, and the day is what was meant.
         return date.fromisoformat(moment[1]), None
@@ -183,9 +184,5 @@ def _description(record: Record, redact: Callable[[str], str]) -> str:
 def _token(record: Record) -> str:
     token = record.get("UsageToken", "")
     if not isinstance(token, str) or not re.fullmatch(f"[ -~]{{0,{LONGEST_TOKEN}}}", token):
-        raise _unreadable()
+        raise unreadable()
     return token
-
-
-def _unreadable() -> Unclear:
-    return Unclear(reason=Reason.UNREADABLE)

@@ -112,3 +112,24 @@ class Unclear(Failure):
 
 class Unsupported(Failure):
     """This provider cannot do that; nothing was sent. Raised by verbs a connector does not override."""
+
+
+def bad_input() -> Declined:
+    """What we were asked cannot be sent."""
+    return Declined(reason=Reason.BAD_INPUT)
+
+
+def unreadable() -> Unclear:
+    """An answer that nobody can rely on."""
+    return Unclear(reason=Reason.UNREADABLE)
+
+
+def never_begun(failure: Failure) -> Unreachable:
+    """What failed was on the way to the call that moves value, which was not sent."""
+    return Unreachable(
+        reason=failure.reason,
+        provider_text=failure.provider_text,
+        retry_after=failure.retry_after,
+        trace=failure.trace,
+        detail=failure.detail,
+    )

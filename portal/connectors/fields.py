@@ -202,6 +202,13 @@ class Extra(Declared):
     read."""
 
 
+def credential(value: str) -> str:
+    """A check of what is sent in a header: printable ASCII without spaces. Raises Refused."""
+    if not re.fullmatch("[!-~]+", value):
+        raise Refused("It must not contain spaces, line breaks or letters with accents.")
+    return value
+
+
 def secret_names(settings: type[Settings]) -> frozenset[str]:
     """The names of the settings that must be sealed."""
     return frozenset(name for name, asked in settings.declared().items() if asked.kind == "secret")

@@ -27,7 +27,6 @@ from portal.connectors.base import (
     BalanceRequest,
     Connector,
     CustomerDetails,
-    Declined,
     Detail,
     Extra,
     PayRequest,
@@ -44,8 +43,10 @@ from portal.connectors.base import (
     VoidRequest,
     Words,
 )
-from portal.connectors.fields import Refused, Sentence, address, choice, secret, switch, text
+from portal.connectors.failures import bad_input
+from portal.connectors.fields import Refused, Sentence, address, choice, credential, secret, switch, text
 from portal.connectors.http import HttpAnswer, HttpRequest
+from portal.connectors.numbers import grouped
 from portal.connectors.paywizard_answers import (
     CHECKOUT_ID,
     PRIVATE_MEMBERS,
@@ -100,17 +101,8 @@ def _word(value: str) -> str:
     return value
 
 
-def _credential(value: str) -> str:
-    if not re.fullmatch("[!-~]+", value):
-        raise Refused("It must not contain spaces, line breaks or letters with accents.")
-    return value
-
-
 def _number(typed: str) -> str:
-    try:
-        return PayWizard.clean_number(typed, {})
-    except BadNumber as error:
-        raise Refused(str(error)) from None
+    return grouped(typed, shortest=SHORTEST_NUMBER, longest=LONGEST_NUMBER)
 
 
 def _currency(code: str) -> str:
@@ -135,13 +127,13 @@ class PayWizardSettings(Settings):
         check=_base_url,
     )
     client_id: str = text(label="Client ID", help="Your developer ID, a long number.", maximum=64, check=_word)
-    client_secret: str = secret(label="Client secret", help="Signs every request.", maximum=512, check=_credential)
+    client_secret: str = secret(label="Client secret", help="Signs every request.", maximum=512, check=credential)
     # ASSUMED: of the two kinds handed out, the one named "eCommerce". Opaque: never read, never made here.
     token: str = secret(
         label="Transaction token",
         help="The jwt-token PayWizard gave you for this merchant; for cards the eCommerce one.",
         maximum=4096,
-        check=_credential,
+        check=credential,
     )
     loyalty_channel: str = text(label="Prepaid channel", maximum=32, check=_word, default="FACTOR4")
     currency: str = text(
@@ -230,16 +222,7 @@ class PayWizard(Connector):
     def clean_number(cls, typed: str, options: Mapping[str, object]) -> str:
         """The number without surrounding space and without spaces and hyphens between groups. It is a text:
         no zero is dropped, no check digit asked for. Raises BadNumber."""
-        if len(typed) > 4 * LONGEST_NUMBER:
-            raise BadNumber("A card number has at most %(count)d characters.", count=LONGEST_NUMBER)
-        bare = re.sub("[ -]", "", typed.strip(" \t\r\n"))
-        if not re.fullmatch("[0-9A-Za-z]*", bare):  # not isalnum(): that takes every script
-            raise BadNumber("A card number has only letters A to Z and digits.")
-        if len(bare) < SHORTEST_NUMBER:
-            raise BadNumber("Type at least %(count)d characters of the card number.", count=SHORTEST_NUMBER)
-        if len(bare) > LONGEST_NUMBER:
-            raise BadNumber("A card number has at most %(count)d characters.", count=LONGEST_NUMBER)
-        return bare
+        return _number(typed)
 
     def check(self) -> Iterator[Step]:
         """Looks up a card that need not exist: to be told that it does not proves the credentials as well."""
@@ -322,11 +305,7 @@ class PayWizard(Connector):
             entry = Entry.parse(vars(extra) if extra else {})
             return {"accountId": self.clean_number(number, vars(self.settings)), "entryType": entry.entry_type}
         except (BadNumber, SettingsError):
-            raise _bad_input() from None
-
-    def _refuse_foreign(self, verb: str, extra: Extra | None) -> None:
-        if extra is not None and type(extra) is not self.extras.get(verb):
-            raise _bad_input()
+            raise bad_input() from None
 
     def _channel(self) -> dict[str, str]:
         return {"loyaltyChannel": self.settings.loyalty_channel}
@@ -336,7 +315,7 @@ class PayWizard(Connector):
 
     def _amount(self, money: Money) -> dict[str, str]:
         if money.currency != self.settings.currency:
-            raise _bad_input()
+            raise bad_input()
         return {"amount": money.decimal_text()}
 
     def _ask(
@@ -379,14 +358,14 @@ def _receipt(answer: HttpAnswer, verb: str, *, original: str = "") -> Receipt:
 
 def _order(reference: str) -> dict[str, object]:
     if not ORDER_NUMBER.fullmatch(reference):
-        raise _bad_input()
+        raise bad_input()
     return {"tranOrderNo": reference}
 
 
 def _original(original: str, reference: str) -> dict[str, object]:
     # Theirs, the checkoutId; our own order number there could hit somebody else's payment.
     if not CHECKOUT_ID.fullmatch(original) or original == reference:
-        raise _bad_input()
+        raise bad_input()
     return {"oriOrderNo": original}
 
 
@@ -394,8 +373,4 @@ def _customer(details: CustomerDetails | None) -> dict[str, object]:
     try:
         return customer_fields(details)
     except Unfit:
-        raise _bad_input() from None
-
-
-def _bad_input() -> Declined:
-    return Declined(reason=Reason.BAD_INPUT)
+        raise bad_input() from None

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Context, Decimal, DecimalException
-from typing import Any, TypeGuard
+from typing import Any
 
 from portal.connectors.base import (
     MOVES_VALUE,
@@ -22,12 +22,13 @@ from portal.connectors.base import (
     Reading,
     Reason,
     Unclear,
-    read_json,
 )
+from portal.connectors.failures import unreadable
 from portal.connectors.http import HttpAnswer
 from portal.connectors.paywizard_customers import WIRE_NAMES, read_customer
 from portal.connectors.redaction import clean
 from portal.connectors.results import OTHER_CURRENCY, POINTS, TOTAL
+from portal.connectors.strict_json import is_whole, read_json
 from portal.money import HARD_CAP, Money, MoneyError, Points, minor_digits
 
 PRIVATE_MEMBERS = ("accountId", *WIRE_NAMES.values())
@@ -156,7 +157,7 @@ class _Reply:
     @property
     def says_no(self) -> bool:
         result = self.data.get("result")
-        return _is_whole(result) and result == 1
+        return is_whole(result) and result == 1
 
     def unclear(self, reason: Reason, text: str | None = None) -> Unclear:
         return Unclear(**self._words(reason, text))
@@ -216,7 +217,7 @@ def _code(reply: _Reply) -> int:
         return status
     if "code" not in reply.envelope and status in {401, 403, 429}:
         return status  # said before any work is done. Not so 400 or 404: any proxy, or a wrong address, says those.
-    if _is_whole(code) and (200 <= status <= 299 or code == status):
+    if is_whole(code) and (200 <= status <= 299 or code == status):
         return code
     raise reply.unclear(Reason.UNREADABLE)
 
@@ -244,7 +245,7 @@ def _error(code: int, reply: _Reply, verb: str) -> Failure:
 
 def _refuse_unless_done(reply: _Reply) -> None:
     result = reply.data.get("result")
-    if not _is_whole(result):
+    if not is_whole(result):
         raise reply.unclear(Reason.UNREADABLE)
     match result:
         case 0:
@@ -266,10 +267,6 @@ def _refusal(reply: _Reply) -> Failure:
 def _meaning(said: str) -> Reason:
     words = clean(said).casefold()
     return next((meant for saying, meant in SAYINGS if re.search(rf"\b(?:{saying})\b", words)), Reason.REFUSED)
-
-
-def _is_whole(number: object) -> TypeGuard[int]:
-    return isinstance(number, int) and not isinstance(number, bool)  # True is 1 to Python; 0.0 is a Decimal here
 
 
 # ---- What it says of the card ------------------------------------------------------------------------------
@@ -295,10 +292,10 @@ def _balances(data: Data, currency: str, redact: Callable[[str], str]) -> tuple[
     """
     listed = data.get("balances")
     if not isinstance(listed, list) or not all(isinstance(each, dict) for each in listed):
-        raise _unreadable()
+        raise unreadable()
     codes = [each.get("valueCode") for each in listed]
     if not all(isinstance(code, str) for code in codes) or len(set(codes)) != len(codes):
-        raise _unreadable()
+        raise unreadable()
     found = [_balance(each["valueCode"], each.get("amount"), currency, redact) for each in listed]
     return tuple(balance for balance in found if balance)
 
@@ -322,14 +319,14 @@ def _minor(amount: object, *, places: int) -> int:
     """A JSON number as whole units of 10^-places. Raises Unclear for a text, a fraction of a unit, less than
     nothing and more than any card holds."""
     if not isinstance(amount, int | Decimal) or isinstance(amount, bool):
-        raise _unreadable()
+        raise unreadable()
     try:
         units = _EXACT.scaleb(Decimal(amount), places)
         nearest = units.to_integral_value(context=_EXACT)
     except DecimalException:
-        raise _unreadable() from None
+        raise unreadable() from None
     if not 0 <= nearest <= HARD_CAP or abs(units - nearest) > NOISE:
-        raise _unreadable()
+        raise unreadable()
     return int(nearest)
 
 
@@ -340,7 +337,3 @@ def _status(data: Data, balances: tuple[Balance, ...]) -> CardStatus:
     understood = len(balances) == len(listed)
     holds = any((b.value.minor if isinstance(b.value, Money) else b.value.count) > 0 for b in balances)
     return CardStatus.EMPTY if understood and not holds else CardStatus.USABLE
-
-
-def _unreadable() -> Unclear:
-    return Unclear(reason=Reason.UNREADABLE)

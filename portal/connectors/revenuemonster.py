@@ -36,7 +36,6 @@ from portal.connectors.base import (
     Declined,
     Detail,
     Extra,
-    Failure,
     PointsRequest,
     Reading,
     Reason,
@@ -45,10 +44,10 @@ from portal.connectors.base import (
     Settles,
     Step,
     Unclear,
-    Unreachable,
     VoidRequest,
     Words,
 )
+from portal.connectors.failures import bad_input, never_begun
 from portal.connectors.fields import Message, Refused, Sentence, address, choice, secret, text
 from portal.connectors.http import HttpAnswer, HttpRequest
 from portal.connectors.revenuemonster_answers import (
@@ -64,7 +63,7 @@ from portal.connectors.revenuemonster_answers import (
     read_token,
     wants_another_token,
 )
-from portal.connectors.tokens import Tokens
+from portal.connectors.tokens import Tokens, with_token
 from portal.money import Money, Points
 
 SANDBOX, PRODUCTION = "https://sb-open.revenuemonster.my", "https://open.revenuemonster.my"
@@ -113,13 +112,6 @@ def _currency(code: str) -> str:
     if code != CURRENCY:
         raise Refused("Revenue Monster gives points for purchases in MYR alone.")
     return code
-
-
-def _number(typed: str) -> str:
-    try:
-        return RevenueMonster.clean_number(typed, {})
-    except BadNumber as error:
-        raise Refused(str(error)) from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -294,7 +286,7 @@ class RevenueMonster(Connector):
     def balance(self, request: BalanceRequest) -> Reading:
         """What a member has. Raises any Failure but Unsupported; BAD_INPUT before anything is sent."""
         if request.extra is not None:
-            raise _bad_input()
+            raise bad_input()
         whom = self._whom(request.number)
         return read_member(self._look_up(whom, self._ends()), number=whom.id, phone=whom.phone)
 
@@ -319,7 +311,7 @@ class RevenueMonster(Connector):
     def void(self, request: VoidRequest) -> Receipt:
         """Cancels a code that nobody has scanned."""
         if request.extra is not None or request.number or not CODE_ID.fullmatch(request.original):
-            raise _bad_input()
+            raise bad_input()
         self._amount(request.amount)
         answer = self._call(
             "POST", f"{SPENDING}/cancel", NOBODY, self._ends(), body={"id": request.original}, moves=True
@@ -357,10 +349,10 @@ class RevenueMonster(Connector):
             if id and has_phone(self._look_up(told, ends), number=id, country=whom.country, phone=whom.phone):
                 return id
         except Unclear as failure:
-            raise _never_begun(failure) from None
+            raise never_begun(failure) from None
         except Declined as failure:
             if failure.reason is Reason.THROTTLED:
-                raise _never_begun(failure) from None
+                raise never_begun(failure) from None
             raise
         raise Declined(reason=Reason.MEMBER_WANTED)
 
@@ -370,7 +362,7 @@ class RevenueMonster(Connector):
         try:
             clean = self.clean_number(number, {})
         except BadNumber:
-            raise _bad_input() from None
+            raise bad_input() from None
         if not clean.startswith("+"):
             return _Whom(id=clean)
         parsed = phonenumbers.parse(clean)
@@ -378,15 +370,11 @@ class RevenueMonster(Connector):
 
     def _amount(self, amount: Money) -> Money:
         if amount.currency != CURRENCY:
-            raise _bad_input()
+            raise bad_input()
         return amount
 
     def _spending(self, amount: Money) -> dict[str, object]:
         return {"currencyType": CURRENCY, "amount": self._amount(amount).minor}
-
-    def _refuse_foreign(self, verb: str, extra: Extra | None) -> None:
-        if extra is not None and type(extra) is not self.extras.get(verb):
-            raise _bad_input()
 
     # ---- Calls -------------------------------------------------------------------------------------------
 
@@ -409,21 +397,12 @@ class RevenueMonster(Connector):
         body: Mapping[str, object] | None = None,
         moves: bool = False,
     ) -> HttpAnswer:
-        """One signed call; once more with a new token where it was refused for the token alone, which is before
-        anything is done. Raises any Failure."""
-        for renewed in (False, True):
-            token = self._known_token(ends, moves=moves)
-            answer = self._exchange(method, path, token, whom, ends, body, moves)
-            if renewed or not wants_another_token(answer):
-                break
-            self.tokens.drop(token)
-        return answer
+        """One signed call. Raises any Failure."""
 
-    def _known_token(self, ends: float, *, moves: bool) -> str:
-        try:
-            return self.tokens.get(lambda: self._token(ends), ends=ends)
-        except (Unclear, Declined) as failure:
-            raise _never_begun(failure) if moves else failure from None
+        def send(token: str) -> HttpAnswer:
+            return self._exchange(method, path, token, whom, ends, body, moves)
+
+        return with_token(self.tokens, lambda: self._token(ends), send, wants_another_token, ends=ends, moves=moves)
 
     def _token(self, ends: float) -> tuple[str, int]:
         """A token and for how many seconds it is good. Raises any Failure."""
@@ -480,22 +459,3 @@ class RevenueMonster(Connector):
             # Where a phone number is asked about, ID and key in the answer name the same person again.
             hidden=(*PRIVATE_MEMBERS, "id", "key") if "/v3/loyalty/me?" in url else PRIVATE_MEMBERS,
         )
-
-    def _ends(self) -> float:
-        """When, by the monotonic clock, all calls of a verb must be over."""
-        return time.monotonic() + self.total_seconds
-
-
-def _never_begun(failure: Failure) -> Unreachable:
-    """What failed was on the way to the call that moves value, which was not sent."""
-    return Unreachable(
-        reason=failure.reason,
-        provider_text=failure.provider_text,
-        retry_after=failure.retry_after,
-        trace=failure.trace,
-        detail=failure.detail,
-    )
-
-
-def _bad_input() -> Declined:
-    return Declined(reason=Reason.BAD_INPUT)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, TypeGuard
+from typing import Any
 
 from portal.connectors.base import (
     MOVES_VALUE,
@@ -23,11 +23,12 @@ from portal.connectors.base import (
     Reading,
     Reason,
     Unclear,
-    read_json,
 )
+from portal.connectors.failures import unreadable
 from portal.connectors.http import HttpAnswer
 from portal.connectors.redaction import clean
 from portal.connectors.results import POINTS
+from portal.connectors.strict_json import is_whole, read_object
 from portal.money import HARD_CAP, Points
 
 PRIVATE_MEMBERS = (
@@ -181,11 +182,7 @@ def _failure(reply: _Reply, verb: str) -> Failure:
 
 
 def _reply(answer: HttpAnswer) -> _Reply:
-    try:
-        document = read_json(answer.body)
-    except Unclear:
-        document = None  # an error page, perhaps; HTTP alone decides
-    return _Reply(answer, document if isinstance(document, dict) else {})
+    return _Reply(answer, read_object(answer.body))
 
 
 def read_token(answer: HttpAnswer) -> tuple[str, int]:
@@ -193,7 +190,7 @@ def read_token(answer: HttpAnswer) -> tuple[str, int]:
     reply = _reply(answer)
     if answer.status == 200 and not reply.data.get("error"):
         token, seconds = reply.data.get("accessToken"), reply.data.get("expiresIn")
-        if isinstance(token, str) and re.fullmatch("[!-~]{1,8192}", token) and _is_whole(seconds) and seconds > 0:
+        if isinstance(token, str) and re.fullmatch("[!-~]{1,8192}", token) and is_whole(seconds) and seconds > 0:
             return token, seconds
     if answer.status < 400:
         raise Unclear(**reply.words(Reason.UNREADABLE, text=""))
@@ -224,7 +221,7 @@ def read_code(answer: HttpAnswer) -> tuple[str, str]:
         or not isinstance(address, str)
         or not CODE_ADDRESS.fullmatch(address)
     ):
-        raise Unclear(reason=Reason.UNREADABLE)
+        raise unreadable()
     return id, address
 
 
@@ -274,10 +271,6 @@ def _item(data: Data) -> Data:
 
 
 def _points(count: object) -> Points:
-    if not _is_whole(count) or not 0 <= count <= HARD_CAP:
-        raise Unclear(reason=Reason.UNREADABLE)
+    if not is_whole(count) or not 0 <= count <= HARD_CAP:
+        raise unreadable()
     return Points(count)
-
-
-def _is_whole(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool)

@@ -1,15 +1,15 @@
 """What secuconnect's answers say: Smart Transactions, cards, and errors of two shapes.
 
-From the provider's document: HTTP 200 and the status `ok` together are success; the balances of a card; the items of a
-receipt. From its public pages: the shape of errors, the codes 1007, 1016 and 2003, that a `code` may be a text, the
-other words of `status`. ASSUMED and named here: what an error means by its name and words where its code is not listed.
+From the provider's document: HTTP 200 and the status `ok` together are success; the balances of a card. From its public
+pages: the shape of errors, the codes 1007, 1016 and 2003, that a `code` may be a text, the other words of `status`.
+ASSUMED and named here: what an error means by its name and words where its code is not listed.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeGuard
+from typing import Any
 
 from portal.connectors.base import (
     MOVES_VALUE,
@@ -22,11 +22,12 @@ from portal.connectors.base import (
     Reading,
     Reason,
     Unclear,
-    read_json,
 )
+from portal.connectors.failures import unreadable
 from portal.connectors.http import HttpAnswer
 from portal.connectors.redaction import clean
-from portal.connectors.results import BONUS, CASH, LONGEST_LINE, POINTS, TOTAL, Align, ReceiptLine, first_lines
+from portal.connectors.results import BONUS, CASH, POINTS, TOTAL
+from portal.connectors.strict_json import is_whole, read_object
 from portal.money import HARD_CAP, Money, Points
 
 TRANSACTION_ID = re.compile("STX_[0-9A-Z]{1,60}")
@@ -134,11 +135,7 @@ def _meaning(reply: _Reply, verb: str) -> Reason:
 
 
 def _reply(answer: HttpAnswer) -> _Reply:
-    try:
-        document = read_json(answer.body)
-    except Unclear:
-        document = None  # an error page, perhaps; HTTP alone decides
-    return _Reply(answer, document if isinstance(document, dict) else {})
+    return _Reply(answer, read_object(answer.body))
 
 
 def read_token(answer: HttpAnswer) -> tuple[str, int]:
@@ -149,7 +146,7 @@ def read_token(answer: HttpAnswer) -> tuple[str, int]:
     reply = _reply(answer)
     if answer.status == 200:
         token, seconds = reply.data.get("access_token"), reply.data.get("expires_in")
-        if isinstance(token, str) and re.fullmatch("[!-~]{1,4096}", token) and _is_whole(seconds) and seconds > 0:
+        if isinstance(token, str) and re.fullmatch("[!-~]{1,4096}", token) and is_whole(seconds) and seconds > 0:
             return token, seconds
         raise Unclear(**reply.words(Reason.UNREADABLE, ""))
     if answer.status in {400, 401, 403} and isinstance(reply.data.get("error"), str):
@@ -187,8 +184,8 @@ def created_id(answer: HttpAnswer, wanted: Wanted) -> str:
 def missing_sum(answer: HttpAnswer) -> int:
     """How many cents of a transaction its card does not pay. Raises Declined, Misconfigured or Unclear."""
     missing = accepted(answer, "pay").get("missing_sum")
-    if not _is_whole(missing) or missing < 0:
-        raise _unreadable()
+    if not is_whole(missing) or missing < 0:
+        raise unreadable()
     return missing
 
 
@@ -223,13 +220,13 @@ def found_ids(answer: HttpAnswer, reference: str) -> tuple[str, ...]:
     list holds others too: then it was not searched, and that ours is missing means nothing."""
     data = accepted(answer, "find")
     listed = data.get("data")
-    if not _is_whole(data.get("count")) or not isinstance(listed, list) or len(listed) != data["count"]:
-        raise Unclear(reason=Reason.UNREADABLE)
+    if not is_whole(data.get("count")) or not isinstance(listed, list) or len(listed) != data["count"]:
+        raise unreadable()
     if not all(isinstance(each, dict) and each.get("merchantRef") == reference for each in listed):
-        raise Unclear(reason=Reason.UNREADABLE)
+        raise unreadable()
     ids = tuple(str(each.get("id")) for each in listed)
     if not all(TRANSACTION_ID.fullmatch(each) for each in ids):
-        raise Unclear(reason=Reason.UNREADABLE)
+        raise unreadable()
     return ids
 
 
@@ -248,66 +245,12 @@ def balances_of(data: Data, currency: str) -> tuple[Balance, ...]:
         return ()  # it is done all the same, and a balance can be looked up
 
 
-def receipt_lines(data: Data, number: str, private: Collection[str] = ()) -> tuple[ReceiptLine, ...]:
-    """The provider's receipt, the card by its last four and none of the `private` texts in it; what is not known in it
-    is passed over.
-
-    German, and for people: no amount is ever read out of it.
-    """
-    items = data.get("receipt")
-    return first_lines(_lines(items if isinstance(items, list) else [], _masking(number, private)))
-
-
-def _lines(items: list[Any], mask: Callable[[str], str]) -> Iterator[ReceiptLine]:
-    for item in items:
-        if not isinstance(item, dict):
-            continue
-        value = item.get("value")  # a space has none
-        parts = value if isinstance(value, dict) else {}
-        decorations = _decorations(parts.get("decoration"))
-        important = "important" in decorations
-        match item.get("type"):
-            case "separator":
-                yield ReceiptLine.separator(mask(_text(parts, "caption")))
-            case "name-value":
-                yield ReceiptLine.pair(mask(_text(parts, "name")), mask(_text(parts, "value")), important=important)
-            case "textline":
-                align = next((each for word, each in _ALIGNED.items() if word in decorations), Align.LEFT)
-                yield ReceiptLine.of_text(mask(_text(parts, "text")), important=important, align=align)
-            case "space":
-                yield ReceiptLine.space()
-
-
-_ALIGNED: Mapping[str, Align] = {f"align-{each}": each for each in Align}
-
-
-def _decorations(listed: object) -> frozenset[str]:
-    """In the spelling of today: the provider's older clients write align_left."""
-    words = listed if isinstance(listed, list) else []
-    return frozenset(word.replace("_", "-") for word in words if isinstance(word, str))
-
-
-def _masking(number: str, private: Collection[str]) -> Callable[[str], str]:
-    """Foreign text made fit to be kept: the card's number, also in groups, by its last four, and of what was told of a
-    person nothing that stands there as a word."""
-    grouped = re.compile("[ -]?".join(map(re.escape, number))) if number else None
-    said = sorted(filter(None, private), key=len, reverse=True)
-    told = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, said))})(?!\w)", re.IGNORECASE) if said else None
-
-    def mask(text: str) -> str:
-        if grouped:
-            text = grouped.sub(f"•••• {number[-4:]}", text)
-        return told.sub("…", text) if told else text
-
-    return mask
-
-
 def _ours(answer: HttpAnswer, wanted: Wanted, verb: str) -> Data:
     """A transaction that is the one we asked for, by every field that says so. Raises any Failure."""
     data = accepted(answer, verb)
     id = data.get("id")
     if data.get("object") != "smart.transactions" or not isinstance(id, str) or not TRANSACTION_ID.fullmatch(id):
-        raise Unclear(reason=Reason.UNREADABLE)
+        raise unreadable()
     idents = data.get("idents")
     ident = idents[0] if isinstance(idents, list) and idents and isinstance(idents[0], dict) else {}
     mine = (
@@ -324,7 +267,7 @@ def _ours(answer: HttpAnswer, wanted: Wanted, verb: str) -> Data:
 def _is_about(data: Data, amount: Money, *, pays: bool) -> bool:
     """Whether a transaction is of so much, before the discounts of bonus that is spent."""
     info = data.get("basket_info")
-    if not isinstance(info, dict) or info.get("currency") != amount.currency or not _is_whole(info.get("sum")):
+    if not isinstance(info, dict) or info.get("currency") != amount.currency or not is_whole(info.get("sum")):
         return False
     # No document says whether the sum is lowered with the basket.
     return info["sum"] == amount.minor or (pays and info["sum"] + _discounts(data) == amount.minor)
@@ -335,7 +278,7 @@ def _discounts(data: Data) -> int:
     basket = data.get("basket")
     products = basket.get("products") if isinstance(basket, dict) else None
     prices = (each.get("priceOne") for each in products or () if isinstance(each, dict))
-    return -sum(price for price in prices if _is_whole(price) and price < 0)
+    return -sum(price for price in prices if is_whole(price) and price < 0)
 
 
 def _word(data: Data) -> str:
@@ -354,11 +297,6 @@ def _merchant_card(data: Data) -> Data:
     return card if isinstance(card, dict) else {}
 
 
-def _text(parts: Data, name: str) -> str:
-    text = parts.get(name)
-    return clean(text, limit=LONGEST_LINE) if isinstance(text, str) else ""
-
-
 # ---- Cards -------------------------------------------------------------------------------------------------
 
 
@@ -366,15 +304,15 @@ def read_card(answer: HttpAnswer, *, number: str, currency: str, now: datetime) 
     """The reading of the card `number` out of a list with it or nothing. Raises Declined, Misconfigured or Unclear."""
     data = accepted(answer, "balance")
     listed = data.get("data")
-    if not isinstance(listed, list) or not _is_whole(data.get("count")) or len(listed) > 1:
-        raise _unreadable()
+    if not isinstance(listed, list) or not is_whole(data.get("count")) or len(listed) > 1:
+        raise unreadable()
     if not listed and data["count"] == 0:
         return Reading(status=CardStatus.NOT_FOUND)
     found = listed[0] if listed and isinstance(listed[0], dict) else {}
     card = found.get("card")
     named = card.get("cardnumber") if isinstance(card, dict) else None
     if not isinstance(named, str):
-        raise _unreadable()
+        raise unreadable()
     if named != number:
         raise Unclear(reason=Reason.MISMATCH)
     lock = found.get("lock_status")
@@ -401,14 +339,14 @@ def _balances(card: Data, currency: str) -> tuple[Balance, ...]:
     total, cash, bonus = (_count(card.get(name)) for name in ("balance", "cash_balance", "bonus_balance"))
     points = _count(card.get("points"))
     if total != cash + bonus:
-        raise _unreadable()
+        raise unreadable()
     money = [Balance(kind, Money(cents, currency)) for kind, cents in ((TOTAL, total), (CASH, cash), (BONUS, bonus))]
     return (*money, Balance(POINTS, Points(points)))
 
 
 def _count(value: object) -> int:
-    if not _is_whole(value) or not 0 <= value <= HARD_CAP:
-        raise _unreadable()
+    if not is_whole(value) or not 0 <= value <= HARD_CAP:
+        raise unreadable()
     return value
 
 
@@ -420,13 +358,5 @@ def _moment(text: object) -> datetime | None:
     except ValueError:
         moment = None
     if moment is None:
-        raise _unreadable()
+        raise unreadable()
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _is_whole(number: object) -> TypeGuard[int]:
-    return isinstance(number, int) and not isinstance(number, bool)  # True is 1 to Python
-
-
-def _unreadable() -> Unclear:
-    return Unclear(reason=Reason.UNREADABLE)

@@ -1,9 +1,15 @@
-"""Access tokens that a provider gives for credentials: where one is kept between calls, and when it is too old."""
+"""Access tokens that a provider gives for credentials: where one is kept between calls, when it is too old, and what
+becomes of a call whose token is refused."""
 
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+from portal.connectors.failures import Declined, Unclear, never_begun
+
+if TYPE_CHECKING:
+    from portal.connectors.http import HttpAnswer
 
 EARLY = timedelta(seconds=10)  # as providers' own clients: a token may expire on its way
 
@@ -50,6 +56,30 @@ class OwnTokens:
         with self._lock:
             if self._token == token:
                 self._token = ""
+
+
+def with_token(
+    tokens: Tokens,
+    fetch: Fetch,
+    send: Callable[[str], "HttpAnswer"],
+    refuses_token: Callable[["HttpAnswer"], bool],
+    *,
+    ends: float,
+    moves: bool,
+) -> "HttpAnswer":
+    """What `send` answers with the token; once more with a new one where it was refused for the token alone, which is
+    before anything is done. Raises any Failure; whatever fails on the way to a call that `moves` value and was not sent
+    is Unreachable."""
+    for renewed in (False, True):
+        try:
+            token = tokens.get(fetch, ends=ends)
+        except (Unclear, Declined) as failure:
+            raise never_begun(failure) if moves else failure from None
+        answer = send(token)
+        if renewed or not refuses_token(answer):
+            break
+        tokens.drop(token)
+    return answer
 
 
 TokenStore = Callable[[tuple[str, ...]], Tokens]

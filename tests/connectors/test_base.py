@@ -36,10 +36,10 @@ from portal.connectors.base import (
     Unreachable,
     Unsupported,
     VoidRequest,
-    read_json,
     secret_names,
 )
 from portal.connectors.results import LONGEST_LINE, Align, ReceiptLine
+from portal.connectors.strict_json import read_json
 from portal.money import HARD_CAP, Money, MoneyError, Points
 
 # ---- JSON --------------------------------------------------------------------------------------------------

@@ -35,12 +35,12 @@ from portal.connectors.base import (
     TopUpRequest,
     Unclear,
     VoidRequest,
-    read_json,
 )
 from portal.connectors.http import HttpAnswer
 from portal.connectors.paywizard import OPERATIONS, Entry, PayWizard, signature
 from portal.connectors.paywizard_answers import read_activation, read_inquiry, read_transaction
 from portal.connectors.paywizard_customers import UNKNOWN_HERE, WIRE_NAMES, Unfit, customer_fields, read_customer
+from portal.connectors.strict_json import read_json
 from portal.money import HARD_CAP, Money, Points
 from tests.connectors.servers import answering, response
 

@@ -40,12 +40,16 @@ from portal.connectors.base import (
     Unsupported,
     VoidRequest,
 )
+from portal.connectors.fields import Sentence
 from portal.connectors.http import Exchange, HttpAnswer, Wire
 from portal.connectors.redaction import hide_members
 from portal.connectors.results import MOST_LINES, Align, ReceiptLine
-from portal.connectors.secuconnect import DONE, LOAD_EAN, UNDONE, Payment, Secuconnect, SecuconnectSettings
-from portal.connectors.secuconnect_answers import Wanted, balances_of, is_done, missing_sum, read_card, receipt_lines
+from portal.connectors.secuconnect import DONE, UNDONE, Secuconnect
+from portal.connectors.secuconnect_answers import Wanted, balances_of, is_done, missing_sum, read_card
+from portal.connectors.secuconnect_baskets import LOAD_EAN
 from portal.connectors.secuconnect_customers import contact
+from portal.connectors.secuconnect_receipts import receipt_lines
+from portal.connectors.secuconnect_settings import Payment, SecuconnectSettings
 from portal.connectors.tokens import OwnTokens
 from portal.money import Money, Points
 from tests.conftest import Sandbox
@@ -213,6 +217,17 @@ def test_a_setting_that_does_not_fit_is_refused(connect_to: Callable[..., Secuco
         connect_to(**{name: value})
 
     assert caught.value.errors.keys() == {name}
+
+
+def test_what_is_wrong_with_a_number_in_the_settings_can_be_said_in_any_language(
+    connect_to: Callable[..., Secuconnect],
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        connect_to(check_number="12345")
+
+    said = caught.value.errors["check_number"]
+    assert isinstance(said, Sentence)
+    assert (said.message, said.values) == ("Type at least %(count)d characters of the card number.", {"count": 8})
 
 
 @pytest.mark.parametrize(("typed", "kept"), [(" 9276 0044-2464 4352 ", SEED_CARD), ("0000000A", "0000000A")])
@@ -804,7 +819,7 @@ def test_what_is_authorised_and_captures_by_itself_is_not_taken_for_undone(
     by_hand, by_itself = connect_to(), connect_to(auto_capture=True)
     arm(sandbox, "throttle", path=f"{TRANSACTIONS}/", times=1)
     lost = failure_of(lambda: by_hand.sale(sale()))
-    by_hand._call("POST", f"{TRANSACTIONS}/{lost.provider_reference}/prepare/invoice", number("01"), by_hand._ends())
+    by_hand._calls(number("01")).post(f"{TRANSACTIONS}/{lost.provider_reference}/prepare/invoice")
     wanted = find(verb="sale", cents=7900, provider_reference=lost.provider_reference)
 
     assert type(failure_of(lambda: by_hand.find(wanted))) is Declined
