@@ -188,6 +188,11 @@ class Connector:
         """Looks up one card; moves nothing. Raises any Failure."""
         raise Unsupported(reason=Reason.UNSUPPORTED)
 
+    @classmethod
+    def predicts(cls) -> bool:
+        """Whether this provider can say beforehand what a purchase gives: it overrides `predict`."""
+        return cls.predict is not Connector.predict
+
     def predict(self, amount: Money) -> Points:
         """The points that a purchase of `amount` gives by the provider's rule, as far as it can say beforehand; moves
         nothing. Raises any Failure."""

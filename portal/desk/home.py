@@ -75,7 +75,7 @@ def _recent(request: StaffRequest) -> list[Line]:
     if not may(request.member.role, Permission.LOOK_UP_CARDS):
         return []
     newest = (
-        Inquiry.objects.filter(merchant=request.merchant, typed_by_shopper="")
+        Inquiry.objects.filter(merchant=request.merchant, typed_by_shopper="", purchase_minor=None)
         .select_related("connection", "asked_by")
         .order_by("-id")[:RECENT]
     )

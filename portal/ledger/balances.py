@@ -1,4 +1,4 @@
-"""Look-ups: the only writer of Inquiry, and the one who asks providers for balances.
+"""Look-ups: the only writer of Inquiry, and the one who asks providers for balances and for what a purchase would give.
 
     HELD ───────────↘
     WANTS PIN ──→ WAITING → ASKING ─┬→ ANSWERED
@@ -54,6 +54,7 @@ from portal.ledger.models import (
 from portal.merchants import access, connections, pauses, provider_tokens, switches, tenancy, vault
 from portal.merchants.models import Connection, Member
 from portal.merchants.roles import Permission
+from portal.money import Money, Points
 
 log = logging.getLogger(__name__)
 
@@ -127,6 +128,25 @@ def ask_again(*, member: Member, key: uuid.UUID, card: Card) -> Inquiry:
         fresh.woken_at = None if wants_pin else timezone.now()
         Inquiry.objects.bulk_create([fresh], ignore_conflicts=True)
         found = Inquiry.objects.select_related("connection", "card").get(merchant=member.merchant_id, key=key)
+        if found.state == State.WAITING:
+            _wake(found)
+    return found
+
+
+@inquiry_writer.writes
+def ask_points(*, member: Member, key: uuid.UUID, card: Card, purchase: Money) -> Inquiry:
+    """Ask how many points the provider says that a purchase would give. About no card: by the rule for everybody.
+
+    The same key gives the question it asked before. Raises NotNow, PermissionDenied.
+    """
+    connections.refuse_unless_asked(card.connection, switches.LOOK_UP)
+    with transaction.atomic(durable=True):
+        access.still_may(member, Permission.MOVE_POINTS)
+        fresh = _new(member=member, key=key, connection=card.connection, index=bytes(card.index))
+        fresh.last_four, fresh.purchase_minor = card.last_four, purchase.minor
+        fresh.state, fresh.woken_at = State.WAITING, timezone.now()
+        Inquiry.objects.bulk_create([fresh], ignore_conflicts=True)
+        found = Inquiry.objects.get(merchant=member.merchant_id, key=key)
         if found.state == State.WAITING:
             _wake(found)
     return found
@@ -245,7 +265,7 @@ def answer(inquiry_id: int) -> None:
             return
         connections.note_use(inquiry.connection)
         try:
-            reading = _ask(inquiry)
+            told = _ask(inquiry)
         except vault.CannotOpen:
             # Not the provider's doing: a box was copied, or its key is gone. Somebody has to look.
             log.exception("a sealed value does not open", extra={"inquiry": str(inquiry.key)})
@@ -253,7 +273,7 @@ def answer(inquiry_id: int) -> None:
         except Failure as failure:
             _store_failure(inquiry, failure)
         else:
-            _store_reading(inquiry, reading)
+            _store_points(inquiry, told) if isinstance(told, Points) else _store_reading(inquiry, told)
         if inquiry.typed_by_shopper:
             _wake_the_next_shopper(inquiry)
 
@@ -283,7 +303,7 @@ def _wake_the_next_shopper(inquiry: Inquiry) -> None:
         wake.for_look_up(following)
 
 
-def _ask(inquiry: Inquiry) -> Reading:
+def _ask(inquiry: Inquiry) -> Reading | Points:
     connection = inquiry.connection
     connector = connect(
         connection.provider,
@@ -295,6 +315,9 @@ def _ask(inquiry: Inquiry) -> Reading:
         environment=connection.environment,
         tokens=provider_tokens.of(connection),
     )
+    if inquiry.purchase_minor is not None:
+        calls.give_back_database()
+        return connector.predict(Money(inquiry.purchase_minor, str(connection.options["currency"])))
     declared = connector.extras.get("balance")
     extra = declared.parse(inquiry.extra) if declared else None
     calls.give_back_database()
@@ -385,6 +408,11 @@ def _store_reading(inquiry: Inquiry, reading: Reading) -> None:
             description="" if shopper else reading.description[:200],
             sealed_usage_token=vault.seal(_place(inquiry, "usage token"), token.encode()) if token else None,
         )
+
+
+@inquiry_writer.writes
+def _store_points(inquiry: Inquiry, points: Points) -> None:
+    _move(inquiry, State.ANSWERED, **_ERASED, ended_at=Now(), points=points.count)
 
 
 def _store_failure(inquiry: Inquiry, failure: Failure) -> None:

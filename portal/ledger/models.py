@@ -96,7 +96,8 @@ class InquiryRows(WrittenRows["Inquiry"]):
 
 
 class Inquiry(models.Model):
-    """One question about one card: its balance and state as the provider tells them. No value moves.
+    """One question to a provider: a card's balance and state, or how many points a purchase would give. No value
+    moves.
 
     What was typed is sealed for the worker and erased in the transaction that stores the answer. The row itself is
     erased after 15 minutes (LOOK_UP_KEPT_SECONDS).
@@ -134,6 +135,9 @@ class Inquiry(models.Model):
     cash_minor = models.BigIntegerField(null=True, help_text="What of it was paid in, where the provider tells.")
     bonus_minor = models.BigIntegerField(null=True, help_text="What of it was given.")
     points = models.BigIntegerField(null=True)
+    purchase_minor = models.BigIntegerField(
+        null=True, help_text="Minor units; where it is asked what a purchase would give, and not about a card."
+    )
     expires_on = models.DateField(null=True, help_text="Last valid day.")
     holder = models.JSONField(default=dict, help_text="Who holds the card, masked before it is stored.")
     description = models.CharField(max_length=200, blank=True)
@@ -170,6 +174,10 @@ class Inquiry(models.Model):
                 condition=Q(balance_minor=None, balance_currency="")
                 | (Q(balance_minor__gte=0) & ~Q(balance_currency="")),
                 name="inquiry_balance_has_a_currency",
+            ),
+            models.CheckConstraint(
+                condition=Q(purchase_minor=None) | Q(purchase_minor__gt=0, card=None, sealed_number=None),
+                name="inquiry_about_a_card_or_a_purchase",
             ),
         ]
         indexes = [

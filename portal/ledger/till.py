@@ -37,6 +37,7 @@ from portal.ledger import (
     operation_words,
     operations,
     pages,
+    predictions,
 )
 from portal.ledger.models import OVER, Card, Inquiry, Operation, OperationState, State
 from portal.ledger.till_forms import MONEY, POINTS, WITH_CUSTOMER, WITH_ORIGINAL, ActionForm
@@ -102,6 +103,7 @@ class Question:
     button: str
     exact: list[tuple[str, str]]
     basket: basket_words.View | None
+    prediction: predictions.Prediction | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,13 +132,17 @@ class Choice:
 @require_http_methods(["GET", "HEAD", "POST"])
 @member(Permission.LOOK_UP_CARDS)
 def card(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
-    """One card. htmx asks for the fragment `reading` while a look-up is under way, and for `action`.
+    """One card. htmx asks for the fragment `reading` while a look-up is under way, for `action`, and for `prediction`
+    while nobody has said how many points a purchase gives.
 
     A post is the first beat: what was typed comes back as a sentence to confirm. With `change` it comes back as a form.
     """
     found = _card(request, key)
     if request.htmx and request.htmx.target == "reading":
         return render(request, "ledger/card.html#reading", _reading(request, found))
+    if request.htmx and request.htmx.target == "prediction":
+        prediction = predictions.find(request, found, request.GET.get("prediction", ""))
+        return render(request, "ledger/confirm.html#prediction", {"prediction": prediction, "card_url": request.path})
     originals, unsettled = _originals(request, found), _unsettled(request, found)
     asked = request.POST if request.method == "POST" else request.GET
     tabs = _tabs(request, found, originals, unsettled, str(asked.get("do", "")))
@@ -619,6 +625,9 @@ def _question(request: StaffRequest, form: ActionForm) -> Question | None:
         else operation_words.button(form.verb, amount=text, original=wish.original),
         exact=form.exact(),
         basket=basket_words.view(wish.basket) if wish.basket else None,
+        prediction=predictions.ask(request, found, amount, form_key=form.cleaned_data["key"])
+        if form.verb == "award" and amount is not None
+        else None,
     )
 
 

@@ -20,7 +20,7 @@ from portal.merchants.roles import Permission
 def look_up(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
     """Show one look-up; while it waits, htmx asks for the fragment `reading` every second. A post brings what the
     card page asked for: the password, or the whole number."""
-    of_staff = Inquiry.objects.filter(merchant=request.merchant, typed_by_shopper="")
+    of_staff = Inquiry.objects.filter(merchant=request.merchant, typed_by_shopper="", purchase_minor=None)
     inquiry = of_staff.select_related("connection", "card").filter(key=key).first()
     if inquiry is None:
         audit.record("look-up not found", str(key), merchant=request.merchant, person=request.person, request=request)

@@ -147,6 +147,13 @@ def balance_text(inquiry: Inquiry) -> str:
     return formats.money(Money(inquiry.balance_minor, inquiry.balance_currency))
 
 
+def purchase_text(inquiry: Inquiry) -> str:
+    """Of which purchase it is asked what it would give, or nothing where it is about a card."""
+    if inquiry.purchase_minor is None:
+        return ""
+    return formats.money(Money(inquiry.purchase_minor, str(inquiry.connection.options["currency"])))
+
+
 def expiry_text(last_day: date | None, *, expired: bool) -> str:
     """'Valid until 31 December 2027', 'Expired on 12 May 2026', or nothing where the provider says nothing."""
     if last_day is None:

@@ -241,6 +241,7 @@ class Inquiries(Rows):
         *lists,
         Fact(_("Asked by"), "asked_by", link),
         Fact(_("Balance"), words.balance_text),
+        Fact(_("Points for a purchase of"), words.purchase_text),
         Fact(_("Attempts"), "attempt"),
         when(_("Ended"), "ended_at"),
         Fact(_("Reason"), "reason"),
