@@ -21,7 +21,7 @@ from django.views.decorators.http import require_http_methods
 from portal import formats
 from portal.connectors import PROVIDERS
 from portal.desk.administration.site import site
-from portal.ledger import operation_words, wake
+from portal.ledger import operation_words, operations, wake
 from portal.ledger.models import Operation, OperationState
 from portal.merchants import switches
 from portal.merchants.fields import NameField
@@ -211,7 +211,7 @@ def _held(switch: Switch) -> QuerySet[Operation]:
         concerned = Q(connection=switch.connection)
     elif switch.scope in (Scope.PROVIDER, Scope.VERB):
         concerned = Q(connection__provider=switch.provider) if switch.provider else Q()
-        concerned &= Q(verb=switch.verb) if switch.verb else Q()
+        concerned &= operations.of_verb(switch.verb) if switch.verb else Q()
     return rows.filter(concerned).order_by("priority", "id")
 
 

@@ -217,13 +217,24 @@ def _take_in(member: Member, fresh: Operation) -> Operation:
 
 
 def _permissions(fresh: Operation) -> list[Permission]:
-    """What its asker needs. A sale that loads the card adds money, too."""
-    return [PERMISSIONS[fresh.verb], *([PERMISSIONS["top_up"]] if fresh.load_minor else [])]
+    """What its asker needs."""
+    return [PERMISSIONS[verb] for verb in _verbs(fresh)]
 
 
 def _refuse_unless_asked(fresh: Operation) -> None:
-    for verb in (fresh.verb, *(["top_up"] if fresh.load_minor else [])):
+    for verb in _verbs(fresh):
         connections.refuse_unless_asked(fresh.connection, verb)
+
+
+def _verbs(fresh: Operation) -> tuple[str, ...]:
+    """What it is, for who may ask it and what is switched off: a sale that loads the card adds money, too."""
+    return (fresh.verb, "top_up") if fresh.load_minor else (fresh.verb,)
+
+
+def of_verb(verb: str) -> Q:
+    """A filter for the operations that are of this verb, as `_verbs` has it."""
+    loading = Q(load_minor__isnull=False) if verb == "top_up" else Q(pk__in=())
+    return Q(verb=verb) | loading
 
 
 def _insert(fresh: Operation, asker: Member) -> Operation:
@@ -391,8 +402,9 @@ def done_just_now(wish: Wish) -> Operation | None:
 # without reading what stands in them. So what is held (a pause, a switch, a full connection) costs a step, however much
 # waits there; of each open queue the first row that may begin is looked at, and the first of those is it. Which
 # connections are full is found from what runs and what has just begun, both few. The order on a card is kept: nothing
-# overtakes there. OFFSET 0 has the database look up connection and card of what is at hand; otherwise, before it
-# has counted a fresh queue, it reads the whole of it for each claim.
+# overtakes there. A sale that loads adds money, too, and is passed over where that is switched off: only people ask for
+# one, and while it is off they are told so, so there are few to pass over. OFFSET 0 has the database look up connection
+# and card of what is at hand; otherwise, before it has counted a fresh queue, it reads the whole of it for each claim.
 _CANDIDATE = """
 WITH RECURSIVE running AS MATERIALIZED (
     SELECT connection_id, count(*) FROM ledger_operation WHERE state = 'running' GROUP BY connection_id
@@ -418,6 +430,8 @@ SELECT first.id FROM queue CROSS JOIN LATERAL (
     WHERE o.connection_id = queue.connection_id AND o.verb = queue.verb AND o.state = 'waiting'
       AND (o.next_attempt_at IS NULL OR o.next_attempt_at <= statement_timestamp())
       AND (%(only)s IS NULL OR o.id = %(only)s)
+      AND (o.load_minor IS NULL OR NOT EXISTS (
+        SELECT FROM thrown t WHERE t.verb = 'top_up' AND t.provider IN ('', c.provider)))
       AND NOT EXISTS (
         SELECT FROM ledger_operation f WHERE f.connection_id = o.connection_id AND f.in_flight_key = o.in_flight_key
         AND f.state IN ('running', 'checking', 'needs_person') OFFSET 0)

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from portal.connectors import PROVIDERS
 from portal.connectors.base import BasketLine
+from portal.desk import switch_pages
 from portal.ledger import approvals, baskets, operations, receipts, settling
 from portal.ledger.baskets import KEPT_AT_MOST, Basket, WrongBasket
 from portal.ledger.models import Exchange, Operation, OperationState
@@ -322,6 +323,35 @@ def test_where_adding_money_is_switched_off_a_sale_loads_nothing(
         shop.sells()
     assert shop.sells(Basket(lines=(GOODS,))).state == S.DONE
     assert shop.booked() == []
+
+
+def test_a_sale_that_waits_with_its_load_stops_where_adding_money_is_switched_off_then(
+    shop: Shop, olivia: Any, arrange: Callable[[], Any]
+) -> None:
+    waits = operations.request(member=shop.member, key=uuid.uuid4(), wish=shop.wishes())
+    behind = operations.request(
+        member=shop.member, key=uuid.uuid4(), wish=shop.wishes(Basket(lines=(GOODS,)), number=PLAIN)
+    )
+    elsewhere = operations.request(
+        member=shop.member, key=uuid.uuid4(), wish=shop.wishes(Basket(lines=(GOODS,)), number=SEED)
+    )
+    with arrange():
+        thrown = switches.throw(olivia, scope=Scope.VERB, verb="top_up", reason="A test.", banner="No loads today.")
+
+    while operations.work():
+        pass
+
+    states = {each.pk: each.state for each in Operation.objects.all()}
+    assert states == {waits.pk: S.WAITING, behind.pk: S.WAITING, elsewhere.pk: S.DONE}
+    assert shop.booked() == [("bonus", 590)]
+    assert list(switch_pages._held(thrown)) == [waits]
+
+    with arrange():
+        switches.end(thrown, olivia)
+    while operations.work():
+        pass
+    assert shop.booked() == [("bonus", 590), ("top_up", 2000)]
+    assert not Operation.objects.exclude(state=S.DONE).exists()
 
 
 @pytest.mark.parametrize("role", ["marketing", "accountant", "read_only"])
