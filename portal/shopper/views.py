@@ -11,71 +11,31 @@ What is typed comes by POST only, and is in no address, title or cookie.
 import re
 import secrets
 import uuid
-from collections.abc import Callable
-from functools import wraps
-from typing import Any
+from functools import lru_cache
 
 from django.conf import settings
-from django.db import OperationalError
-from django.db.models.functions import Now
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpResponse
+from django.middleware.csrf import get_token
 from django.shortcuts import redirect, render
-from django.utils import timezone
+from django.template.loader import render_to_string
 from django.utils.cache import patch_vary_headers
-from django.utils.translation import gettext
+from django.utils.translation import get_language, gettext
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods, require_safe
 
-from portal import formats
-from portal.connectors import PROVIDERS
 from portal.ledger.models import Inquiry, State
-from portal.merchants import connections, switches, tenancy
+from portal.merchants import connections
 from portal.merchants.models import Connection
 from portal.middleware import client_context
-from portal.shopper import colours, fingerprints, known, limits, proof, tries, words
+from portal.shopper import colours, fingerprints, known, limits, proof, shops, tries, words
 from portal.shopper.forms import BalanceForm, WholeForm
 from portal.shopper.models import BalancePage, Outcome, Try
+from portal.shopper.shops import ShopperRequest, closed, drawn, of_a_shop
 
 COOKIE = "__Host-asked" if settings.HTTPS else "tillside_asked"
 COOKIE_SECONDS = 15 * 60
 # What nobody may put into an address of ours, where logs, histories and other sites would read it.
 NEVER_IN_AN_ADDRESS = {"number", "pin", "pass", "password", "card", "code"}
-
-
-class ShopperRequest(HttpRequest):
-    """A request inside `@of_a_shop`: the merchant's page is known and open."""
-
-    page: BalancePage
-
-
-def of_a_shop(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Decorate a public view. Its address has a `shop` part, the merchant's slug; without an open page there is none.
-
-    Inside, the database shows this merchant's rows. Where it does not answer, the page is closed, never open.
-    """
-
-    @wraps(view)
-    def shown(request: ShopperRequest, *, shop: str, **rest: Any) -> HttpResponse:
-        with tenancy.every_merchant("a shopper's address names a merchant by its slug"):
-            rows = BalancePage.objects.select_related("merchant").defer("logo")
-            rows = rows.annotate(now=Now(), is_switched_off=switches.public_page_off())
-            found = rows.filter(merchant__slug=shop, is_open=True).first()
-        if found is None:
-            raise Http404
-        request.page = found
-        merchant = found.merchant
-        with (
-            tenancy.merchant(merchant.pk),
-            timezone.override(merchant.time_zone),
-            formats.at_home_in(merchant.country),
-        ):
-            try:
-                off = found.is_switched_off  # type: ignore[attr-defined]  # annotated
-                return _closed(request) if off else view(request, **rest)
-            except OperationalError:
-                return _closed(request)
-
-    return shown
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -86,12 +46,11 @@ def balance_page(request: ShopperRequest) -> HttpResponse:
     """The form; a post is a try."""
     if NEVER_IN_AN_ADDRESS & {name.casefold() for name in request.GET}:
         return render(request, "400.html", status=400)
-    offered = _offered(request.page)
-    if not offered:
-        return _closed(request)
+    if not request.shop.connections:
+        return closed(request)
     if request.method != "POST":
-        return _form(request, BalanceForm(page=request.page, connections=offered))
-    form = BalanceForm(request.POST, page=request.page, connections=offered)
+        return _first_page(request)
+    form = BalanceForm(request.POST, page=request.page, connections=request.shop.connections)
     if not form.is_valid():
         return _form(request, form, status=422)
     return _try(request, form)
@@ -126,7 +85,7 @@ def balance_answer(request: ShopperRequest, key: uuid.UUID) -> HttpResponse:
     }
     if view.state == "proof":
         shown["challenge"] = proof.issue(tries.place(request.page, found), times=found.times, at=now)
-    answer = _draw(request, "shopper/answer.html", shown, status=422 if form is not None and form.errors else 200)
+    answer = drawn(request, "shopper/answer.html", shown, status=422 if form is not None and form.errors else 200)
     if view.state == "found":
         known.remember(request, answer, found.merchant_id, bytes(found.card))
     return answer
@@ -157,8 +116,9 @@ def balance_logo(request: ShopperRequest) -> HttpResponse:
 def _try(request: ShopperRequest, form: BalanceForm) -> HttpResponse:
     page, cleaned = request.page, form.cleaned_data
     client = client_context(request)
-    if client is None:  # whoever cannot be counted is not let in
-        return _closed(request)
+    chosen = Connection.objects.filter(merchant=page.merchant_id, pk=cleaned["connection"].pk, public_use=True).first()
+    if client is None or chosen is None:  # whoever cannot be counted is not let in
+        return closed(request)
     card = fingerprints.of_card(page.merchant_id, cleaned["number"], last_digits=page.last_digits)
     visit = limits.Visit(
         address=fingerprints.of_address(page.merchant_id, client.address),
@@ -168,7 +128,7 @@ def _try(request: ShopperRequest, form: BalanceForm) -> HttpResponse:
         known=known.browser(request, page.merchant_id, card),
     )
     typed = tries.Typing(
-        connection=cleaned["connection"],
+        connection=chosen,
         number=cleaned["number"],
         pin=cleaned["pin"],
         whole=cleaned["whole"],
@@ -188,7 +148,7 @@ def _try(request: ShopperRequest, form: BalanceForm) -> HttpResponse:
     except limits.TooMany as said:
         return _too_many(request, said.seconds)
     except (limits.NotNow, connections.NotNow):
-        return _closed(request)
+        return closed(request)
     answer = redirect("balance_answer", page.merchant.slug, made.key)
     answer.status_code = 303
     answer.set_cookie(COOKIE, token, max_age=COOKIE_SECONDS, secure=settings.HTTPS, httponly=True, samesite="Lax")
@@ -214,11 +174,11 @@ def _more(request: ShopperRequest, found: Try, inquiry: Inquiry | None, form: Wh
     except proof.NoProof:
         return here  # with a new challenge
     except (limits.NotNow, connections.NotNow):
-        return _closed(request)
+        return closed(request)
     return here
 
 
-def _browser(request: HttpRequest) -> str:
+def _browser(request: ShopperRequest) -> str:
     """What this browser is known by for a quarter of an hour."""
     token = request.COOKIES.get(COOKIE, "")
     return token if re.fullmatch("[A-Za-z0-9_-]{32}", token, re.ASCII) else secrets.token_urlsafe(24)
@@ -232,39 +192,68 @@ def _no_proof(why: str) -> str:
     return gettext("Your browser did not finish its calculation. Press the button again.")
 
 
-def _offered(page: BalancePage) -> list[Connection]:
-    """The connections shoppers may ask, by name."""
-    rows = Connection.objects.filter(merchant=page.merchant_id, public_use=True).order_by("name", "id")
-    return [each for each in rows if "balance" in PROVIDERS[each.provider].supports()]
-
-
 # ---- Pages --------------------------------------------------------------------------------------------------------
-def _form(request: ShopperRequest, form: BalanceForm, *, status: int = 200) -> HttpResponse:
-    shown = {
+# What takes the place of each visitor's own in a page that is the same for all others.
+_CSRF, _TOKEN, _NONCE = f"csrf{uuid.uuid4().hex}", f"token{uuid.uuid4().hex}", uuid.uuid4()
+_OWN = re.compile(f"({_CSRF}|{_TOKEN}|{_NONCE.hex})")
+
+
+def _first_page(request: ShopperRequest) -> HttpResponse:
+    """The form before anything is typed: drawn once for all visitors of a language, as long as everything it is drawn
+    from is the same, with a challenge of this visitor's own."""
+    challenge = _challenge(request)
+    own = {_CSRF: get_token(request), _TOKEN: challenge.token, _NONCE.hex: challenge.nonce.hex}
+    same = _same_for_all(
+        request.shop.told, get_language() or "", challenge.threshold, *_waits(), tuple(settings.LANGUAGES)
+    )
+    answer = HttpResponse("".join(own.get(piece, piece) for piece in same))
+    patch_vary_headers(answer, ["Cookie"])
+    return answer
+
+
+@lru_cache(maxsize=1000)  # of some 4 kB; merchants times languages
+def _same_for_all(
+    told: str, _language: str, threshold: int, typing_ms: int, good_for_ms: int, languages: tuple[tuple[str, str], ...]
+) -> list[str]:
+    """The pieces of the first page, with marks between them. Its arguments are all that it is drawn from."""
+    page, offered = shops.read(told)
+    form = BalanceForm(page=page, connections=offered)
+    blank = proof.Challenge(token=_TOKEN, nonce=_NONCE, times=1, threshold=threshold)
+    shown = _shown(form, blank, typing_ms, good_for_ms) | {
+        "page": page,
+        "merchant": page.merchant,
+        "languages": languages,
+        "csrf_token": _CSRF,
+    }
+    return _OWN.split(render_to_string("shopper/page.html", shown))
+
+
+def _form(request: ShopperRequest, form: BalanceForm, *, status: int) -> HttpResponse:
+    """The form with what was wrong."""
+    return drawn(request, "shopper/page.html", _shown(form, _challenge(request), *_waits()), status=status)
+
+
+def _shown(form: BalanceForm, challenge: proof.Challenge, typing_ms: int, good_for_ms: int) -> dict[str, object]:
+    return {
         "form": form,
-        "challenge": proof.issue(tries.place(request.page), times=1, at=request.page.now),  # type: ignore[attr-defined]
-        "typing_ms": settings.SHOPPER_TYPING_SECONDS * 1000,
-        "good_for_ms": settings.SHOPPER_PROOF_SECONDS * 1000,
+        "challenge": challenge,
+        "typing_ms": typing_ms,
+        "good_for_ms": good_for_ms,
         "sandbox_shown": any(each.environment == "sandbox" for each in form.connections.values()),
     }
-    return _draw(request, "shopper/page.html", shown, status=status)
+
+
+def _challenge(request: ShopperRequest) -> proof.Challenge:
+    return proof.issue(tries.place(request.page), times=1, at=request.shop.now)
+
+
+def _waits() -> tuple[int, int]:
+    """Milliseconds before a press can be a person's, and for which a proof is good."""
+    return settings.SHOPPER_TYPING_SECONDS * 1000, settings.SHOPPER_PROOF_SECONDS * 1000
 
 
 def _too_many(request: ShopperRequest, seconds: int) -> HttpResponse:
     shown = {"sentence": words.too_many(seconds), "again_seconds": seconds if seconds <= 60 else 0}
-    answer = _draw(request, "shopper/closed.html", shown, status=429)
+    answer = drawn(request, "shopper/closed.html", shown, status=429)
     answer["Retry-After"] = str(seconds)
-    return answer
-
-
-def _closed(request: ShopperRequest) -> HttpResponse:
-    answer = _draw(request, "shopper/closed.html", {"sentence": words.trouble()}, status=503)
-    answer["Retry-After"] = "600"
-    return answer
-
-
-def _draw(request: ShopperRequest, template: str, shown: dict[str, object], *, status: int) -> HttpResponse:
-    page = {"page": request.page, "merchant": request.page.merchant, **shown}
-    answer = render(request, template, page, status=status)
-    patch_vary_headers(answer, ["Cookie"])
     return answer

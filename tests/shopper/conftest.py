@@ -80,11 +80,11 @@ def look_up_of(made: Try) -> Inquiry | None:
     return Inquiry.objects.filter(merchant=made.merchant_id, key=made.key).first()
 
 
-def write(row: Try, **values: object) -> None:
-    """Change a try as no code of ours would, such as to make it older."""
+def write(row: Try | None, **values: object) -> None:
+    """Change a try, or all there are, as no code of ours would, such as to make them older."""
     before = try_writer._open.set(True)
     try:
-        Try.objects.filter(pk=row.pk).update(**values)
+        (Try.objects.filter(pk=row.pk) if row else Try.objects.all()).update(**values)
     finally:
         try_writer._open.reset(before)
 
@@ -123,6 +123,7 @@ def for_good(django_db_setup: None, django_db_blocker: Any, sandbox: Sandbox, se
         merchant = make_merchant("for-good", "For Good", currency="EUR", time_zone="UTC")
         person = make_person("Greta", (merchant, "owner"))
         connection = make_connection(merchant, api_key=sandbox.credentials("cardinquiry")["api_key"])
+        Connection.objects.filter(pk=connection.pk).update(public_use=True)
         greta = Member.objects.select_related("merchant", "person").get(person=person)
         deciding.change(greta, {"is_open": True, "number_length": 16})
         yield Shopper(BalancePage.objects.select_related("merchant").get(merchant=merchant), connection)

@@ -1,13 +1,14 @@
 """The public page: who may, who may not, what if it is not there, and that nothing tells one bad card from another."""
 
 import re
+import time
 import uuid
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.contrib.staticfiles import finders
-from django.db import OperationalError
+from django.db import connections, transaction
 from django.db.models import F
 from django.test import Client
 
@@ -16,7 +17,7 @@ from portal.ledger import balances
 from portal.ledger.models import Inquiry, inquiry_writer
 from portal.merchants import switches, tenancy
 from portal.merchants.models import Connection, Scope
-from portal.shopper import deciding, known, proof, tries, views
+from portal.shopper import deciding, known, proof, views
 from portal.shopper.models import Outcome, Try
 from tests.shopper.conftest import CARD, PIN, many, write
 
@@ -71,8 +72,7 @@ def work() -> None:
 def grid_comes(seconds: float = 12) -> None:
     """Let so much time pass for what is under way."""
     with tenancy.every_merchant("a test arranges its rows"):
-        for row in Try.objects.all():
-            write(row, asked_at=F("asked_at") - timedelta(seconds=seconds))
+        write(None, asked_at=F("asked_at") - timedelta(seconds=seconds))
         before = inquiry_writer._open.set(True)
         Inquiry.objects.update(ended_at=F("ended_at") - timedelta(seconds=seconds))
         inquiry_writer._open.reset(before)
@@ -235,6 +235,38 @@ def test_the_whole_number_is_asked_for_and_the_pin_kept(page, owner):
     assert "€12.50" in browser.client.get(sent["Location"]).text
 
 
+def test_the_first_page_asks_the_database_once_and_is_each_visitors_own(page, owner, django_assert_num_queries):
+    Browser().opens()
+    with django_assert_num_queries(1):
+        one = Browser().opens()
+    other = Browser().opens()
+
+    tokens = [first('name="token" value="([^"]+)"', answer.text) for answer in (one, other)]
+    assert len(set(tokens)) == 2
+    assert one.cookies["tillside_csrf"].value != other.cookies["tillside_csrf"].value
+    assert bare(one) == bare(other)
+
+
+def test_what_a_merchant_changes_is_on_the_page_at_once(page, owner, connection):
+    assert "Call 030 1234567." in Browser().opens().text
+    deciding.change(owner, {"contact": "Ask Olivia.", "last_digits": 5, "in_sequence": False})
+    changed = Browser().opens().text
+    german = Browser(HTTP_ACCEPT_LANGUAGE="de").opens().text
+    Connection.objects.filter(pk=connection.pk).update(name="Cards of paper", environment="live")
+
+    assert "Ask Olivia." in changed
+    assert "its last 5 characters" in changed
+    assert 'lang="de"' in german
+    assert "deren letzte 5 Zeichen" in german
+    assert "sandbox-band" in changed
+    assert "sandbox-band" not in Browser().opens().text
+
+
+def bare(answer) -> str:
+    """A page without what is each visitor's own."""
+    return re.sub(r'value="[^"]{40,}"|data-nonce="[0-9a-f]{32}"', "…", answer.text)
+
+
 # ---- Uniformity ---------------------------------------------------------------------------------------------------
 def test_what_is_wrong_with_a_card_cannot_be_told_from_the_answer(page, roomy, owner, settings):
     """Twenty of each class: the same statuses, headers and cookies, on every step, and bodies of one length."""
@@ -323,18 +355,27 @@ def test_the_browser_that_saw_a_balance_knows_the_card(page):
     assert CARD[-4:] not in browser.client.cookies[known.COOKIE].value
 
 
-def test_a_slow_or_absent_database_closes_the_page(page, monkeypatch):
-    def slow(*_args, **_more):
-        raise OperationalError("canceling statement due to statement timeout")
+def test_a_slow_database_closes_the_page_from_the_first_question_to_the_last(for_good, settings):
+    """Somebody holds the table of pages; then only this page's row, which a try has to hold."""
+    settings.SHOPPER_PATIENCE_MS = 200
+    browser, shop = Browser(), f"/b/{for_good.page.merchant.slug}/"
+    form = browser.opens(shop).text
+    typed = {"number": CARD, "pin": PIN, **proved(form)}
+    began = time.monotonic()
 
-    browser = Browser()
-    form = browser.opens().text
-    monkeypatch.setattr(tries, "take_in", slow)
+    with transaction.atomic("owner"), connections["owner"].cursor() as held:
+        held.execute("LOCK TABLE shopper_balancepage IN ACCESS EXCLUSIVE MODE")
+        answers = [browser.opens(shop), browser.client.post(shop, typed)]
+    with transaction.atomic("owner"), connections["owner"].cursor() as held:
+        held.execute("SET LOCAL tillside.every = 'on'")
+        held.execute("SELECT FROM shopper_balancepage WHERE id = %s FOR UPDATE", [for_good.page.pk])
+        assert browser.opens(shop).status_code == 200
+        answers.append(browser.client.post(shop, typed))
 
-    answer = browser.client.post(PAGE, {"number": CARD, "pin": PIN, **proved(form)})
-
-    assert answer.status_code == 503
-    assert "Call 030 1234567." in answer.text
+    assert [answer.status_code for answer in answers] == [503] * 3
+    assert all("Your money is safe." in answer.text for answer in answers)
+    assert time.monotonic() - began < 10
+    assert not Try.objects.exists()
 
 
 def test_an_administrator_switches_the_page_off_for_everybody(page, olivia, arrange):
