@@ -355,6 +355,8 @@ LOOK_UP_CONNECT_SECONDS = env_count("LOOK_UP_CONNECT_SECONDS", 3, least=1)
 LOOK_UP_SECONDS = env_count("LOOK_UP_SECONDS", 10, least=1)
 LOOK_UP_LEASE_SECONDS = env_count("LOOK_UP_LEASE_SECONDS", LOOK_UP_SECONDS + 10, least=2)
 LOOK_UP_KEPT_SECONDS = env_count("LOOK_UP_KEPT_SECONDS", 15 * 60, least=10)
+# Of one provider's so many at once, over all merchants: one that hangs holds half of a worker's threads at most.
+LOOK_UPS_AT_A_PROVIDER = env_count("LOOK_UPS_AT_A_PROVIDER", 25, least=1)
 # An operation, in seconds: connecting, the whole call, the lease of the worker that makes it, and how long a lost
 # answer is left alone before anybody looks what became of it.
 OPERATION_CONNECT_SECONDS = env_count("OPERATION_CONNECT_SECONDS", 5, least=1)

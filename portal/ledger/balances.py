@@ -182,10 +182,12 @@ def open_for_shopper(
     client: ClientContext,
     typed: Typed,
     held: bool,
+    silenced: bool = False,
 ) -> Inquiry:
     """Take in what a shopper typed, in the caller's transaction. It waits for a worker, or `held` for `let_go`.
 
-    Raises NotNow.
+    A `silenced` one is never asked. It is written and a worker woken for it all the same, who erases it: nobody shall
+    tell by how long that takes. Raises NotNow.
     """
     connections.refuse_unless_asked(connection, switches.LOOK_UP)
     fresh = Inquiry(merchant_id=merchant_id, connection=connection, key=key, typed_by_shopper=typed)
@@ -193,8 +195,8 @@ def open_for_shopper(
     fresh.sealed_number = vault.seal(_place(fresh, "number"), number.encode())
     fresh.sealed_pin = vault.seal(_place(fresh, "pin"), pin.encode()) if pin else None
     fresh.sealed_client = vault.seal(_place(fresh, "client"), json.dumps([client.address, client.headers]).encode())
-    fresh.state = State.HELD if held else State.WAITING
-    fresh.woken_at = None if held else timezone.now()
+    fresh.state = State.HELD if held or silenced else State.WAITING
+    fresh.woken_at = None if held or silenced else timezone.now()
     fresh.save(force_insert=True)
     if not held:
         _wake(fresh)
@@ -202,18 +204,13 @@ def open_for_shopper(
 
 
 @inquiry_writer.writes
-def let_go(inquiry: Inquiry) -> None:
-    """Send a held look-up to a worker, in the caller's transaction. Raises NotNow."""
+def let_go(inquiry: Inquiry, *, silenced: bool = False) -> None:
+    """Send a held look-up to a worker, in the caller's transaction; a `silenced` one to be erased. Raises NotNow."""
     connections.refuse_unless_asked(inquiry.connection, switches.LOOK_UP)
     held = Inquiry.objects.filter(pk=inquiry.pk, merchant=inquiry.merchant_id, state=State.HELD)
-    if held.update(state=State.WAITING, woken_at=Now()):
+    state = State.HELD if silenced else State.WAITING
+    if held.update(state=state, woken_at=None if silenced else Now()):
         _wake(inquiry)
-
-
-@inquiry_writer.writes
-def drop(inquiry: Inquiry) -> None:
-    """Erase a held look-up that will not be asked, with what was typed."""
-    Inquiry.objects.filter(pk=inquiry.pk, merchant=inquiry.merchant_id, state=State.HELD).delete()
 
 
 def shoppers_under_way(merchant_id: int) -> tuple[int, int]:
@@ -254,7 +251,8 @@ def _wake(inquiry: Inquiry) -> None:
 
 # ---- What workers do ------------------------------------------------------------------------------------------
 def answer(inquiry_id: int) -> None:
-    """Ask the provider for one waiting look-up and store what it says. Nothing happens if it is not waiting."""
+    """Ask the provider for one waiting look-up and store what it says. Nothing happens if it is not waiting, or as long
+    as there is no room for it; one that is held was silenced, and is erased with what was typed."""
     with tenancy.every_merchant("a worker claims a look-up by its id"):
         inquiry = _claim(inquiry_id)
     if inquiry is None:
@@ -274,19 +272,24 @@ def answer(inquiry_id: int) -> None:
             _store_failure(inquiry, failure)
         else:
             _store_points(inquiry, told) if isinstance(told, Points) else _store_reading(inquiry, told)
-        if inquiry.typed_by_shopper:
-            _wake_the_next_shopper(inquiry)
+    with tenancy.every_merchant("a worker wakes others for look-ups that waited for this one"):
+        _wake_the_next(inquiry)
 
 
 @inquiry_writer.writes
 def _claim(inquiry_id: int) -> Inquiry | None:
     waiting = Inquiry.objects.filter(pk=inquiry_id, state=State.WAITING)
     with transaction.atomic():
-        if merchant := waiting.exclude(typed_by_shopper="").values_list("merchant", flat=True).first():
-            with database.cursor() as cursor:  # of two workers one counts after the other
-                cursor.execute("SELECT pg_advisory_xact_lock(hashtext('shoppers of a merchant'), %s::int)", [merchant])
-            if shoppers_under_way(merchant)[1] >= settings.SHOPPERS_AT_ONCE:
-                return None  # it is woken when one of them ends
+        found = waiting.select_related("connection").only(*_ROOM).first()
+        if found is None:
+            Inquiry.objects.filter(pk=inquiry_id, state=State.HELD).delete()
+            return None
+        with database.cursor() as cursor:  # of two workers one counts after the other
+            cursor.execute(
+                "SELECT pg_advisory_xact_lock(hashtext('look-ups of a merchant'), %s::int)", [found.merchant_id]
+            )
+        if not _has_room(found):
+            return None  # it is woken when one of them ends
         claimed = waiting.update(
             state=State.ASKING,
             attempt=F("attempt") + 1,
@@ -295,12 +298,33 @@ def _claim(inquiry_id: int) -> Inquiry | None:
     return Inquiry.objects.select_related("connection__merchant", "card").get(pk=inquiry_id) if claimed else None
 
 
-def _wake_the_next_shopper(inquiry: Inquiry) -> None:
-    """One that was left waiting because others were being asked. A wake-up too many finds nothing to do."""
-    waiting = Inquiry.objects.filter(merchant=inquiry.merchant_id, state=State.WAITING).exclude(typed_by_shopper="")
-    following = waiting.order_by("woken_at").values_list("pk", flat=True).first()
-    if following is not None:
-        wake.for_look_up(following)
+_ROOM = ("merchant_id", "typed_by_shopper", "connection__provider", "connection__concurrency")
+
+
+def _has_room(wanted: Inquiry) -> bool:
+    """Whether one more may be asked. A provider that hangs holds the threads that ask it for as long as a call may
+    take: so many of one connection, of one merchant's shoppers and of one provider, and the others' go on. Exact for
+    whoever holds the merchant's lock; of a provider a few more may begin at the same moment."""
+    asking = list(Inquiry.objects.filter(state=State.ASKING).select_related("connection").only(*_ROOM))
+    of_connection = [each for each in asking if each.connection_id == wanted.connection_id]
+    of_provider = [each for each in asking if each.connection.provider == wanted.connection.provider]
+    shoppers = [each for each in asking if each.typed_by_shopper and each.merchant_id == wanted.merchant_id]
+    return (
+        len(of_connection) < wanted.connection.concurrency
+        and len(of_provider) < settings.LOOK_UPS_AT_A_PROVIDER
+        and not (wanted.typed_by_shopper and len(shoppers) >= settings.SHOPPERS_AT_ONCE)
+    )
+
+
+def _wake_the_next(ended: Inquiry) -> None:
+    """Those that were left waiting because others were being asked: the first of the same merchant, and the first of
+    anybody else's at the same provider. A wake-up too many finds nothing to do."""
+    waiting = Inquiry.objects.filter(state=State.WAITING).order_by("woken_at").values_list("pk", flat=True)
+    same = waiting.filter(merchant=ended.merchant_id)
+    others = waiting.filter(connection__provider=ended.connection.provider).exclude(merchant=ended.merchant_id)
+    for following in (same.first(), others.first()):
+        if following is not None:
+            wake.for_look_up(following)
 
 
 def _ask(inquiry: Inquiry) -> Reading | Points:

@@ -72,6 +72,7 @@ class Counts:
     wrong_hour: int
     wrong_day: int
     slow_ms: int | None
+    usual_ms: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +98,10 @@ _PIN_CARDS = """(SELECT count(DISTINCT card) FROM (SELECT card FROM shopper_try 
 _SLOW = """(SELECT percentile_disc(0.95) WITHIN GROUP (ORDER BY took_ms) FROM (SELECT took_ms FROM shopper_try
   WHERE merchant_id = %(merchant)s AND at > statement_timestamp() - interval '1 hour' AND connection_id = %(connection)s
   AND outcome IN ('found', 'refused') AND took_ms IS NOT NULL ORDER BY at DESC LIMIT 200) t)"""
+# One of the latest, by lot: a try that is never asked takes as long as one that was.
+_USUAL = """(SELECT took_ms FROM (SELECT took_ms FROM shopper_try WHERE merchant_id = %(merchant)s
+  AND connection_id = %(connection)s AND outcome IN ('found', 'refused', 'silenced') AND took_ms IS NOT NULL
+  ORDER BY at DESC LIMIT 200) t ORDER BY random() LIMIT 1)"""
 
 
 def count(page: BalancePage, visit: Visit, *, connection: int, budget: int) -> Counts:
@@ -114,6 +119,7 @@ def count(page: BalancePage, visit: Visit, *, connection: int, budget: int) -> C
         "wrong_hour": _WRONG_OF_ALL.format("", "1 hour"),
         "wrong_day": _WRONG_OF_ALL.format("", "1 day"),
         "slow_ms": _SLOW,
+        "usual_ms": _USUAL,
     }
     values: dict[str, int | str | datetime | list[bytes]] = {
         "merchant": page.merchant_id,
@@ -147,12 +153,9 @@ def judge(counts: Counts, *, budget: int, is_known: bool, whole: bool, waiting: 
     for counted, most, seconds in _of_address(counts):
         if counted >= most:
             raise TooMany(seconds)
-    if waiting >= settings.SHOPPERS_WAITING:
-        raise Busy
+    refuse_unless_open(counts, budget=budget, is_known=is_known, waiting=waiting)
     times = 1
     if not is_known:
-        if counts.wrong_day >= budget:
-            raise Closed
         stepped_up = steps_up(counts.wrong_hour, budget)
         if stepped_up and not whole:
             raise WholeNumberOnly
@@ -162,6 +165,14 @@ def judge(counts: Counts, *, budget: int, is_known: bool, whole: bool, waiting: 
             NETWORK_TIMES if counts.network_hour >= settings.SHOPPER_NETWORK_HOUR else 1,
         )
     return Verdict(times=times, silenced=is_silenced(counts))
+
+
+def refuse_unless_open(counts: Counts, *, budget: int, is_known: bool, waiting: int) -> None:
+    """What every try has to pass, when it is taken and when it was held and is let go. Raises Closed, Busy."""
+    if waiting >= settings.SHOPPERS_WAITING:
+        raise Busy
+    if not is_known and counts.wrong_day >= budget:
+        raise Closed
 
 
 def steps_up(wrong_hour: int, budget: int) -> bool:

@@ -60,15 +60,16 @@ def take_in(page: BalancePage, visit: Visit, typed: Typing, *, browser: Print, c
             at=_patiently(),
             typing_seconds=settings.SHOPPER_TYPING_SECONDS,
         )
-        verdict, step_ms = _judged(page, visit, typed.connection, whole=typed.whole)
+        verdict, counts = _judged(page, visit, typed.connection, whole=typed.whole)
         held = not verdict.silenced and verdict.times > solved.times
         fresh = Try(merchant_id=page.merchant_id, connection=typed.connection, challenge=solved.nonce)
-        fresh.browser, fresh.whole, fresh.step_ms = browser.now, typed.whole, step_ms
+        fresh.browser, fresh.whole, fresh.step_ms = browser.now, typed.whole, grid.step_of(counts.slow_ms)
         fresh.address, fresh.network = visit.address.now, visit.network.now
         fresh.card, fresh.pin, fresh.known = visit.card.now, visit.pin.now, visit.known.now if visit.known else None
         fresh.times = max(verdict.times, solved.times)
         fresh.outcome = Outcome.HELD if held else Outcome.SILENCED if verdict.silenced else Outcome.ASKED
         fresh.asked_at = None if held else Now()
+        fresh.took_ms = counts.usual_ms if verdict.silenced else None
         try:
             with transaction.atomic():
                 fresh.save(force_insert=True)
@@ -76,23 +77,24 @@ def take_in(page: BalancePage, visit: Visit, typed: Typing, *, browser: Print, c
             if "try_proof_once" in str(broken):
                 raise proof.NoProof("used") from None
             raise
-        if not verdict.silenced:
-            balances.open_for_shopper(
-                merchant_id=page.merchant_id,
-                key=fresh.key,
-                connection=typed.connection,
-                number=typed.number,
-                pin=typed.pin,
-                client=client,
-                typed=Typed.WHOLE if typed.whole else Typed.SHORT,
-                held=held,
-            )
+        balances.open_for_shopper(
+            merchant_id=page.merchant_id,
+            key=fresh.key,
+            connection=typed.connection,
+            number=typed.number,
+            pin=typed.pin,
+            client=client,
+            typed=Typed.WHOLE if typed.whole else Typed.SHORT,
+            held=held,
+            silenced=verdict.silenced,
+        )
     return fresh
 
 
 @try_writer.writes
 def prove(page: BalancePage, held: Try, *, token: str, solution: str) -> bool:
-    """More work was done for a held try: have it asked. False where it was under way already.
+    """More work was done for a held try: have it asked, if the day's budget still lets it, which many may have used up
+    meanwhile. False where it was under way already.
 
     Raises proof.NoProof, limits.NotNow, connections.NotNow; OperationalError.
     """
@@ -100,16 +102,21 @@ def prove(page: BalancePage, held: Try, *, token: str, solution: str) -> bool:
         solved = proof.check(place(page, held), token, solution, at=_patiently())
         if solved.times < held.times:
             raise proof.NoProof("wrong")
-        locked = BalancePage.objects.select_for_update().get(pk=page.pk, merchant=page.merchant_id)
-        row = Try.objects.get(pk=held.pk, merchant=page.merchant_id)
+        locked = _locked(page)
+        row = Try.objects.select_related("connection").get(pk=held.pk, merchant=page.merchant_id)
         if row.outcome != Outcome.HELD:
             return False
+        most = budget(locked, row.connection)
+        counts = limits.count(locked, _visit(row), connection=row.connection_id, budget=most)
+        waiting, _asked = balances.shoppers_under_way(page.merchant_id)
+        limits.refuse_unless_open(counts, budget=most, is_known=row.known is not None, waiting=waiting)
         inquiry = Inquiry.objects.select_related("connection").filter(merchant=row.merchant_id, key=row.key).first()
-        counts = limits.count(locked, _visit(row), connection=row.connection_id, budget=budget(page, row.connection))
         silenced = limits.is_silenced(counts)
-        _end(row, Outcome.SILENCED if silenced else Outcome.ASKED if inquiry else Outcome.LEFT, asked_at=Now())
+        took_ms = counts.usual_ms if silenced else None
+        outcome = Outcome.LEFT if inquiry is None else Outcome.SILENCED if silenced else Outcome.ASKED
+        _end(row, outcome, asked_at=Now(), took_ms=took_ms)
         if inquiry:
-            balances.drop(inquiry) if silenced else balances.let_go(inquiry)
+            balances.let_go(inquiry, silenced=silenced)
     return True
 
 
@@ -132,14 +139,24 @@ def budget(page: BalancePage, connection: Connection) -> int:
     return risk.of(page, with_pin=PROVIDERS[connection.provider].wants_pin(connection.options)).budget
 
 
-def _judged(page: BalancePage, visit: Visit, connection: Connection, *, whole: bool) -> tuple[limits.Verdict, int]:
-    """The verdict under the page's lock, and the step of the grid. The lock is held until the try is written."""
-    locked = BalancePage.objects.select_for_update().get(pk=page.pk, merchant=page.merchant_id)
+def _judged(
+    page: BalancePage, visit: Visit, connection: Connection, *, whole: bool
+) -> tuple[limits.Verdict, limits.Counts]:
+    """The verdict under the page's lock, and what it was found from. The lock is held until the try is written."""
+    locked = _locked(page)
     most = budget(locked, connection)
     counts = limits.count(locked, visit, connection=connection.pk, budget=most)
     waiting, _asked = balances.shoppers_under_way(page.merchant_id)
     verdict = limits.judge(counts, budget=most, is_known=visit.known is not None, whole=whole, waiting=waiting)
-    return verdict, grid.step_of(counts.slow_ms)
+    return verdict, counts
+
+
+def _locked(page: BalancePage) -> BalancePage:
+    """The page as it is now, for nobody else until the transaction ends. Raises limits.Closed if it was closed."""
+    locked = BalancePage.objects.select_for_update().defer("logo").get(pk=page.pk, merchant=page.merchant_id)
+    if not locked.is_open:
+        raise limits.Closed
+    return locked
 
 
 def _patiently() -> datetime:
@@ -186,8 +203,8 @@ WHERE i.merchant_id = t.merchant_id AND i.key = t.key AND t.outcome = 'asked' AN
 
 @try_writer.writes
 def settle(found: Try) -> None:
-    """Carry over how its look-up ended, if it did."""
-    if found.outcome == Outcome.ASKED:
+    """Carry over how its look-up ended, if it did. One that is never asked is looked after as long as any other."""
+    if found.outcome in (Outcome.ASKED, Outcome.SILENCED):
         with database.cursor() as cursor:
             cursor.execute(f"{_SETTLE} AND t.id = %(id)s", {"found": list(cards.FOUND), "id": found.pk})
         found.refresh_from_db()

@@ -40,6 +40,8 @@ def view(found: Try, inquiry: Inquiry | None, *, now: datetime) -> View:
     if found.outcome == Outcome.ASKED and not wants_number:
         return View(state="pending", next_ms=grid.next_look(found.asked_at, found.step_ms, now=now))
     ended = found.asked_at if inquiry is None or inquiry.ended_at is None else inquiry.ended_at
+    if found.outcome == Outcome.SILENCED:
+        ended = found.asked_at + timedelta(milliseconds=found.took_ms or 0)
     seen_at = grid.seen_at(found.asked_at, found.step_ms, ended_at=ended)
     if now < seen_at:
         return View(state="pending", next_ms=grid.next_look(found.asked_at, found.step_ms, now=now))

@@ -246,6 +246,29 @@ def test_one_merchants_refused_key_leaves_the_others_connections_alone(ask, kaur
 
 
 # ---- The clock --------------------------------------------------------------------------------------------------
+def test_a_connection_that_hangs_and_a_provider_that_does_hold_only_their_share_of_the_workers(
+    at_jung, connection, kauri, arrange, settings
+):
+    Connection.objects.filter(pk=connection.pk).update(concurrency=1)
+    first, second = (opened(at_jung, connection, f"628039000000000{digit}") for digit in "12")
+    with arrange():
+        elsewhere = make_connection(kauri)
+        third = Inquiry(merchant=kauri, connection=elsewhere, key=uuid.uuid4(), state=State.WAITING, card_index=b"x")
+        inquiry_writer._open.set(True)
+        third.save()
+        inquiry_writer._open.set(False)
+    for each in (first, second):
+        balances.give_pin(each, pin=PIN)
+
+    with tenancy.every_merchant("a worker's part of a test"):
+        assert balances._claim(first.pk) is not None
+        assert balances._claim(second.pk) is None, "the connection has one under way"
+        settings.LOOK_UPS_AT_A_PROVIDER = 1
+        assert balances._claim(third.pk) is None, "the provider has"
+        settings.LOOK_UPS_AT_A_PROVIDER = 2
+        assert balances._claim(third.pk) is not None, "another merchant's connection waits for nobody"
+
+
 def test_a_look_up_of_a_dead_worker_is_asked_again(at_jung, connection):
     inquiry = asking_since(opened(at_jung, connection, CARD), attempt=1)
 

@@ -37,6 +37,7 @@ EVERY_MERCHANT_CALLS = {
     ("merchants/practice.py", "practice connections follow the sandboxes to another port"),
     ("management/commands/keyring.py", "every box is opened once, to see whether the key ring fits"),
     ("management/commands/rotate_keys.py", "keys rotate: the boxes of all merchants are sealed anew"),
+    ("ledger/balances.py", "a worker wakes others for look-ups that waited for this one"),
     ("shopper/shops.py", "a shopper's address names a merchant by its slug"),
     ("shopper/tries.py", "the sweep carries over how shoppers' look-ups ended"),
     ("mail/outbox.py", "a mail of the site itself belongs to no merchant"),

@@ -18,7 +18,7 @@ from portal.ledger.models import Card, Inquiry, State
 from portal.merchants import pauses, tenancy
 from portal.merchants.connections import NotNow
 from portal.merchants.models import AuditEntry, Connection, Member
-from portal.shopper import deciding, fingerprints, known, limits, proof, tries
+from portal.shopper import deciding, fingerprints, known, limits, proof, tries, words
 from portal.shopper.models import BalancePage, Outcome, Try
 from tests.conftest import make_person
 from tests.shopper.conftest import CARD, PIN, look_up_of, many, write
@@ -204,6 +204,36 @@ def test_a_card_is_silent_after_five_wrong_tries_whatever_is_typed_before_its_en
     assert look_up_of(made) is None
 
 
+def test_a_silenced_try_is_written_like_any_other_never_asked_and_erased_by_the_worker_it_wakes(somebody, sandbox):
+    for address in many(5):
+        somebody(address).tries(CARD, WRONG)
+    asked = effects(sandbox)
+    made = somebody("21.0.0.1").asks()
+    look_up = look_up_of(made)
+    assert (made.outcome, look_up.state, look_up.sealed_number is None) == (Outcome.SILENCED, State.HELD, False)
+
+    balances.answer(look_up.pk)
+
+    assert look_up_of(made) is None
+    assert effects(sandbox) == asked
+
+
+def test_a_silenced_try_is_seen_when_one_that_was_asked_is(somebody):
+    """Its answer takes as long as one of the latest did, so that a provider slower than the grid tells nothing."""
+    for address in many(5):
+        write(somebody(address).tries(CARD, WRONG), took_ms=2_700)
+
+    made = somebody("21.0.0.1").tries(CARD, PIN)
+
+    assert (made.outcome, made.took_ms, made.step_ms) == (Outcome.SILENCED, 2_700, 2_700)
+    seen = timedelta(milliseconds=2_700)
+    assert words.view(made, None, now=made.asked_at + seen - timedelta(milliseconds=1)).state == "pending"
+    assert words.view(made, None, now=made.asked_at + seen).state == "refused"
+    write(made, step_ms=500)
+    made.refresh_from_db()
+    assert words.view(made, None, now=made.asked_at + timedelta(seconds=2.5)).state == "pending"
+
+
 def test_a_month_of_patience_finds_no_pin(somebody, settings):
     """Thirty wrong tries in thirty days, however they are spread: 0.3 % of the PINs of four digits."""
     settings.SHOPPER_ADDRESS_DAY = 1000
@@ -325,6 +355,49 @@ def test_what_is_not_settled_yet_counts_as_wrong(somebody, small_budget):
 
     with pytest.raises(limits.Closed):
         somebody("21.0.0.1").asks()
+
+
+def test_of_many_held_tries_that_are_proved_at_once_no_more_are_asked_than_the_budget_lets(
+    for_good, settings, monkeypatch
+):
+    settings.SHOPPER_NETWORK_HOUR = 0
+    monkeypatch.setattr(tries, "budget", lambda page, connection: 8)
+    shopper, page = for_good, for_good.page
+    with tenancy.merchant(page.merchant_id):
+        held = []
+        for number, address in enumerate(many(12)):
+            shopper.address = address
+            held.append(shopper.asks(f"62803900000{80000 + number}", f"{5000 + number}"))
+        assert {each.outcome for each in held} == {Outcome.HELD}
+        challenges = [proof.issue(tries.place(page, each), times=4, at=tries._patiently()) for each in held]
+
+    def prove(which: int) -> str:
+        try:
+            with tenancy.merchant(page.merchant_id):
+                tries.prove(page, held[which], token=challenges[which].token, solution=proof.solve(challenges[which]))
+        except limits.Closed:
+            return "closed"
+        finally:
+            connections["default"].close()
+        return "asked"
+
+    with ThreadPoolExecutor(6) as pool:
+        said = list(pool.map(prove, range(12)))
+
+    assert (said.count("asked"), said.count("closed")) == (8, 4)
+    with tenancy.merchant(page.merchant_id):
+        assert Try.objects.filter(outcome=Outcome.ASKED).count() == 8
+        assert Inquiry.objects.filter(state=State.HELD).count() == 4
+
+
+def test_a_page_that_was_closed_meanwhile_takes_no_try_that_was_on_its_way(somebody, page, owner):
+    shopper = somebody()
+    challenge = shopper.challenge()
+    deciding.change(owner, {"is_open": False})
+
+    with pytest.raises(limits.Closed):
+        shopper.asks(challenge=challenge)
+    assert not Try.objects.exists()
 
 
 # ---- When something fails -----------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import re
 import time
 import uuid
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,13 +12,14 @@ from django.contrib.staticfiles import finders
 from django.db import connections, transaction
 from django.db.models import F
 from django.test import Client
+from django.test.client import ClientHandler
 
 from portal.connectors.base import BalanceRequest, Reading
 from portal.ledger import balances
 from portal.ledger.models import Inquiry, inquiry_writer
 from portal.merchants import switches, tenancy
 from portal.merchants.models import Connection, Scope
-from portal.shopper import deciding, known, proof, views
+from portal.shopper import deciding, known, proof, tries, views
 from portal.shopper.models import Outcome, Try
 from tests.shopper.conftest import CARD, PIN, many, write
 
@@ -25,11 +27,16 @@ PAGE = "/b/baeckerei-jung/"
 NEGATIVE = "We could not show a balance for these details."
 
 
+# One for all browsers: each of its own would look through all static files.
+SITE = ClientHandler(enforce_csrf_checks=False)
+
+
 class Browser:
     """A shopper's browser without a script: what the script does stands here."""
 
     def __init__(self, address: str = "198.51.100.7", **headers: str) -> None:
         self.client = Client(HTTP_HOST="localhost", REMOTE_ADDR=address, **headers)
+        self.client.handler = SITE
 
     def opens(self, path: str = PAGE):
         return self.client.get(path)
@@ -82,7 +89,7 @@ def grid_comes(seconds: float = 12) -> None:
 def roomy(settings):
     """Limits on addresses that many tries of one test do not meet."""
     settings.SHOPPER_ADDRESS_MINUTE = settings.SHOPPER_ADDRESS_HOUR = settings.SHOPPER_ADDRESS_DAY = 10_000
-    settings.SHOPPER_NETWORK_HOUR = settings.SHOPPER_PIN_CARDS = 10_000
+    settings.SHOPPER_NETWORK_HOUR = settings.SHOPPER_PIN_CARDS = settings.SHOPPERS_WAITING = 10_000
 
 
 # ---- The page ---------------------------------------------------------------------------------------------------
@@ -189,7 +196,7 @@ def test_a_form_without_proof_asks_nobody(page):
 
 def test_a_form_is_no_use_without_its_token(page):
     browser = Browser()
-    browser.client.handler.enforce_csrf_checks = True
+    browser.client.handler = ClientHandler(enforce_csrf_checks=True)
 
     assert browser.sends().status_code == 403
 
@@ -281,28 +288,32 @@ def test_what_is_wrong_with_a_card_cannot_be_told_from_the_answer(page, roomy, o
         "two cards": lambda n: ("6280390000000006", PIN),
         "expired long ago": lambda n: ("6280390000099999", PIN),
     }
-    seen: dict[str, set[object]] = {}
     addresses = iter(many(400))
-    for name, typing in classes.items():
-        for number in range(20):
-            seen.setdefault(name, set()).add(look(Browser(next(addresses)), *typing(number)))
+    seen = {name: look(page, addresses, [typing(n) for n in range(20)]) for name, typing in classes.items()}
     settings.SHOPPER_CARD_QUARTER = 1
-    for _ in range(20):
-        seen.setdefault("silenced", set()).add(look(Browser(next(addresses)), CARD, PIN))
+    seen["silenced"] = look(page, addresses, [(CARD, PIN)] * 20)
 
     assert Try.objects.filter(outcome=Outcome.SILENCED).count() == 20
     assert len(set.union(*seen.values())) == 1, seen
 
 
-def look(browser: Browser, number: str, pin: str) -> object:
-    """Everything of both answers that a stranger can compare: statuses, headers, cookies, the page but for what is
-    random, and its length."""
-    sent = browser.sends(number, pin)
+def look(page, addresses: Iterator[str], typed: list[tuple[str, str]]) -> set[object]:
+    """Everything of both answers to each that a stranger can compare: statuses, headers, cookies, the page but for
+    what is random, and its length."""
+    sent = []
+    for number, pin in typed:
+        browser = Browser(next(addresses))
+        challenge = proof.issue(tries.place(page), times=1, at=tries._patiently())
+        proven = {"token": challenge.token, "solution": proof.solve(challenge)}
+        sent.append((browser.client.post(PAGE, {"number": number, "pin": pin, **proven}), browser))
     work()
     grid_comes()
-    answer = browser.client.get(sent["Location"])
-    assert NEGATIVE in answer.text
-    return essence(sent), essence(answer)
+    seen: set[object] = set()
+    for first_answer, browser in sent:
+        answer = browser.client.get(first_answer["Location"])
+        assert NEGATIVE in answer.text
+        seen.add((essence(first_answer), essence(answer)))
+    return seen
 
 
 def essence(answer) -> object:
