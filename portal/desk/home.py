@@ -55,7 +55,7 @@ def page(request: StaffRequest, status: int = 200, **more: object) -> HttpRespon
         mine, day = request.connections, yesterday.date()
         shown |= {
             "today": today.rows(request, mine),
-            "tiles": connection_tiles.of(request, mine),
+            "tiles": connection_tiles.of(request) if mine else [],
             "yesterday": yesterday.lines(request.merchant, day) if mine else [],
             "yesterday_date": day,
             "demo_command": demo.removal(request.merchant, request.member.role),

@@ -181,9 +181,10 @@ WHERE {mine_too} ORDER BY c.name, c.id
 """
 
 
-def of_connections(merchant: Merchant) -> list[Health]:
-    """All connections of a merchant by name, in one query however many there are."""
-    return _told("merchant_id = %(merchant)s", "c.merchant_id = %(merchant)s", merchant.pk, days=DAYS)
+def of_connections(merchant: Merchant, *, days: int = DAYS) -> list[Health]:
+    """All connections of a merchant by name, in one query however many there are. `days` is how far back their moments
+    are looked for."""
+    return _told("merchant_id = %(merchant)s", "c.merchant_id = %(merchant)s", merchant.pk, days=days)
 
 
 def of_everybody() -> list[Health]:

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.html import escape
 
 from portal.desk import yesterday
-from portal.ledger import approvals, clock, operations, settling
+from portal.ledger import approvals, clock, health, operations, settling
 from portal.ledger.models import Operation, operation_writer
 from portal.mail.models import MailState, OutgoingMail, mail_writer
 from portal.merchants import tenancy
@@ -262,6 +262,7 @@ def test_a_connection_says_when_it_last_answered_well(till, signed_in, milan):
     assert "none in the last 24 hours" in browser.get(DESK).text
 
     till.gets("pay", 500)
+    health.fold()
 
     page = browser.get(DESK).text
     assert "none in the last 24 hours" not in page
@@ -270,10 +271,13 @@ def test_a_connection_says_when_it_last_answered_well(till, signed_in, milan):
 
 def test_a_persons_word_is_no_good_call(till, signed_in, milan, jung):
     asked = needs_a_person(till, "914639258868501")
+    health.fold()
+    before = health.of_connections(jung, days=1)[0].good_at
     member = Member.objects.select_related("merchant", "person").get(person=milan)
     settling.decide(asked, member=member, happened=True, reason="The customer showed the receipt.")
 
-    assert "none in the last 24 hours" in signed_in(milan).get(DESK).text
+    health.fold()
+    assert health.of_connections(jung, days=1)[0].good_at == before
 
 
 def test_a_markup_in_a_connections_name_is_text(till, signed_in, milan, paywizard):

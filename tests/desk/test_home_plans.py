@@ -83,7 +83,7 @@ def request_of_owner(_busy: None, db: None) -> Iterator[Any]:
     [
         (lambda request: needs.of(request), 200),
         (lambda request: today.rows(request, list(request.merchant.connection_set.all())), 50),
-        (lambda request: connection_tiles.of(request, list(request.merchant.connection_set.all())), 3_000),
+        (lambda request: connection_tiles.of(request), 3_000),
         (lambda request: yesterday.lines(request.merchant, dates.today()), 3_000),
     ],
     ids=["needs", "today", "tiles", "yesterday"],
