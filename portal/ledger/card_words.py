@@ -75,9 +75,9 @@ def view(card: Card, inquiry: Inquiry | None, *, sees_customers: bool) -> View:
 
 
 def levels(card: Card) -> tuple[str, str]:
-    """Its money and its points as last read, "" where unknown."""
+    """Its money and its points as last read, "" where unknown. Beside money, no points are not worth a word."""
     balance = formats.money(Money(card.balance_minor, card.balance_currency)) if card.balance_minor is not None else ""
-    return balance, formats.points(card.points) if card.points is not None else ""
+    return balance, formats.points(card.points) if card.points or (card.points == 0 and not balance) else ""
 
 
 def money_in_parts(card: Card) -> str:
@@ -129,7 +129,7 @@ def _status(card: Card) -> tuple[str, str]:
 
 
 def _facts(card: Card, inquiry: Inquiry | None, sees_customers: bool) -> list[tuple[str, str]]:
-    facts = parts(card)
+    facts = parts(card) if card.bonus_minor else []
     if inquiry is None:
         return facts
     labels = {"name": gettext("Holder"), "email": gettext("E-mail"), "phone": gettext("Phone")}

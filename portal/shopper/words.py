@@ -84,7 +84,7 @@ def _found(inquiry: Inquiry) -> View:
     expired = inquiry.card_status == CardStatus.EXPIRED
     expiry = ledger_words.expiry_text(inquiry.expires_on, expired=expired)
     balance = ledger_words.balance_text(inquiry)
-    points = formats.points(inquiry.points) if inquiry.points is not None else ""
+    points = formats.points(inquiry.points) if inquiry.points or (inquiry.points == 0 and not balance) else ""
     headline = ""
     if expired:
         headline = expiry or gettext("This card has expired.")
@@ -106,9 +106,9 @@ def _found(inquiry: Inquiry) -> View:
 
 
 def _parts(inquiry: Inquiry, points: str) -> list[tuple[str, str]]:
-    """Paid in and given, apart, and points beside money."""
+    """Paid in and given, apart, where something was given; and points beside money."""
     parts = []
-    if inquiry.cash_minor is not None and inquiry.bonus_minor is not None:
+    if inquiry.cash_minor is not None and inquiry.bonus_minor:
         for label, minor in ((gettext("Paid in"), inquiry.cash_minor), (gettext("Bonus"), inquiry.bonus_minor)):
             parts.append((label, formats.money(Money(minor, inquiry.balance_currency))))
     if points:
