@@ -47,6 +47,7 @@ def page(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
         "recent": [(words.failure_words(cause)[0], count) for cause, count in found.causes],
         "causes": _causes(request, causes),
         "bars": bars,
+        "has_days": any(bar.calls or bar.paused for bar in bars),
         "strip_width": strip.SIZE[0],
         "strip_height": strip.SIZE[1],
         "summary": strip.summary(bars),

@@ -90,7 +90,7 @@ class CardWriter:
         return _CARD.format(
             card=f'<a href="{self._prefix}{row.key}/">{card}</a>' if self._prefix else card,
             connection=self._connections[row.connection_id],
-            balance=escape(" · ".join(filter(None, levels(row)))) or "–",
+            balance=" · ".join(f'<span class="together">{escape(each)}</span>' for each in levels(row) if each) or "–",
             status=self._statuses.get(row.card_status, self._unread),
             read_label=self._read_label,
             read=self._moments.tag(row.read_at) if row.read_at else "–",
