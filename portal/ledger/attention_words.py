@@ -157,6 +157,11 @@ READ: dict[str, Promise] = {
     "before": _("Read the card before: %(level)s"),
     "check": _("Read the card again: %(level)s"),
 }
+TRIED: dict[str, Promise] = {
+    "check": _("Tried to read the card. %(came)s"),
+    "predict": _("Asked how many points it would be. %(came)s"),
+    "call": _("Asked for what is needed to send it. %(came)s"),
+}
 PURPOSES: dict[str, Promise] = {
     "before": _("Reading the card before"),
     "predict": _("Asking how many points it would be"),
@@ -276,7 +281,7 @@ def first_word(row: Operation) -> str:
 
 def cause(row: Operation, exchanges: list[Exchange]) -> str:
     """How it came that nobody knows."""
-    began = next((_began(one) for one in exchanges if one.purpose == "call"), row.begun_at or row.asked_at)
+    began = next((_began(one) for one in exchanges if _sends(one)), row.begun_at or row.asked_at)
     return str(CAUSES.get(row.reason, OTHER_CAUSE)) % {"connection": row.connection.name, "when": _when(began)}
 
 
@@ -354,8 +359,8 @@ def moments(row: Operation, exchanges: list[Exchange]) -> list[Moment]:
     }
     for one in exchanges:
         is_last = last[one.purpose] == one.pk
-        if one.purpose == "call":
-            step = PROVIDERS[row.connection.provider].step(one.method, one.url)
+        step = PROVIDERS[row.connection.provider].step(one.method, one.url)
+        if one.purpose == "call" and (step or _sends(one)):
             sent = gettext(step) if step else gettext("Sent, attempt %(number)d")
             told.append((_began(one), sent % {"number": one.attempt, "connection": row.connection.name}))
             told.append((one.at, _came(one, _meant(row, one))))
@@ -363,8 +368,12 @@ def moments(row: Operation, exchanges: list[Exchange]) -> list[Moment]:
             told.append((one.at, gettext("Asked for the provider's record of it. %(came)s") % {"came": _came(one)}))
         elif is_last and levels.get(one.purpose):
             told.append((one.at, str(READ[one.purpose]) % {"level": levels[one.purpose]}))
+        elif one.purpose == "predict" and is_last and row.predicted_points is not None:
+            said = gettext("The provider said that it would be %(points)s")
+            told.append((one.at, said % {"points": formats.points(row.predicted_points)}))
         else:
-            told.append((one.at, gettext("Tried to read the card. %(came)s") % {"came": _came(one)}))
+            tried = gettext(step) + ". %(came)s" if step else str(TRIED.get(one.purpose, TRIED["check"]))
+            told.append((one.at, tried % {"came": _came(one), "connection": row.connection.name}))
     if row.reason == WORKER_LOST and row.begun_at:
         told.append((row.begun_at, gettext("Our worker broke off")))
     told.sort(key=lambda each: each[0])
@@ -378,7 +387,8 @@ def moments(row: Operation, exchanges: list[Exchange]) -> list[Moment]:
 
 def shown(row: Operation, one: Exchange) -> Asked:
     """One call with all that was kept of it."""
-    what = {"call": name(row), **{purpose: str(words) for purpose, words in PURPOSES.items()}}
+    what = {purpose: str(words) for purpose, words in PURPOSES.items()}
+    what["call"] = name(row) if _sends(one) else gettext("Asking for what is needed to send it")
     return Asked(
         title=what.get(one.purpose, one.purpose),
         came=_came(one, _meant(row, one)),
@@ -460,13 +470,18 @@ def _level(row: Operation, minor: int | None, count: int | None) -> str:
     return gettext("not told") if minor is None else _money(row, minor)
 
 
+def _sends(one: Exchange) -> bool:
+    """Whether it may have moved value: what is only read on the way to that has not."""
+    return one.purpose == "call" and one.method != "GET"
+
+
 def _began(one: Exchange) -> datetime:
     return one.at - timedelta(milliseconds=one.total_ms)
 
 
 def _meant(row: Operation, one: Exchange) -> str:
     """What the last call's answer meant. A worker that broke off, and a person, say nothing about it."""
-    is_last = one.purpose == "call" and one.attempt == row.attempt
+    is_last = _sends(one) and one.attempt == row.attempt
     return row.reason if is_last and row.reason in list(Reason) else ""
 
 

@@ -678,6 +678,8 @@ def exchange_title(operation: Operation, exchange: Exchange) -> str:
     connection = {"connection": operation.connection.name}
     if step := PROVIDERS[operation.connection.provider].step(exchange.method, exchange.url):
         return gettext(step) % connection
+    if exchange.purpose == "call" and exchange.method == "GET":  # on the way to what moves value
+        return gettext("Asked %(connection)s for what is needed to send it") % connection
     if exchange.purpose == "call":
         return gettext("Sent to %(connection)s, attempt %(attempt)s") % {**connection, "attempt": exchange.attempt}
     return str(_PURPOSES.get(exchange.purpose, _("Asked %(connection)s"))) % connection
@@ -690,6 +692,8 @@ def _exchange_moment(operation: Operation, exchange: Exchange) -> Moment:
         "check": (operation.after_at, operation.after_minor, operation.after_points),
     }.get(exchange.purpose)
     levels = _levels(operation, reading[1], reading[2]) if reading and reading[0] else ""
+    if exchange.purpose == "predict" and operation.predicted_points is not None:
+        levels = formats.points(operation.predicted_points)
     return Moment(at=exchange.at, text=f"{asked}: {levels or _answer(exchange)}, {took(exchange)}.")
 
 

@@ -7,7 +7,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from portal.ledger import attention_words, clock, operations, settling
+from portal.ledger import attention_words, clock, operation_words, operations, settling
 from portal.ledger.models import Exchange, Operation, OperationState
 from portal.money import Money
 from tests.conftest import make_person
@@ -92,6 +92,34 @@ def test_a_lost_answer_goes_to_a_person_with_both_readings_and_the_prediction(aw
     assert attention_words.expected(operation) == "If it happened, the card has 12 points more."
     fits = "The card has exactly 12 points more. That fits, but others may move this card, too."
     assert (attention_words.suggestion(operation) == fits) is bool(done)
+
+
+def test_what_happened_is_told_call_by_call(awards: Till, jung):
+    operation = lost(awards, "cut")
+    exchanges = list(Exchange.objects.filter(operation=operation).order_by("id"))
+
+    told = [moment.text.split(" after ")[0] for moment in attention_words.moments(operation, exchanges)]
+    assert told == [
+        "Alice asked for it",
+        "Asked Revenue Monster to let us in. Answered",
+        "Read the card before: 1,000 points",
+        "The provider said that it would be 12 points",
+        "Sent, attempt 1",
+        "The connection broke",
+        "Read the card again: 1,012 points",
+        "Left to a person",
+    ]
+    assert "Asked Revenue Monster how many points it would give: 12 points" in [
+        moment.text.split(", after ")[0] for moment in operation_words.story(operation, exchanges)
+    ]
+
+
+def test_what_was_only_read_on_the_way_is_not_told_as_sent(awards: Till):
+    operation = awards.gets("redeem_points", 5, number=PHONE)
+
+    assert (operation.state, operation.reason, moved(awards)) == (S.REFUSED, "member_wanted", [])
+    titles = [operation_words.exchange_title(operation, each) for each in Exchange.objects.filter(purpose="call")]
+    assert titles == ["Asked Revenue Monster for what is needed to send it"]
 
 
 def test_a_tier_that_gives_more_does_not_fit_the_prediction(awards: Till):
