@@ -13,14 +13,10 @@ from urllib.request import ProxyHandler, build_opener
 
 import psycopg
 
-from portal.connectors import connect
-from portal.connectors.base import BalanceRequest
-from portal.connectors.http import Wire
-from portal.money import Money, Points
+from tests.faults import providers
 
 OVER = ("done", "refused", "failed")
 LISTED = ("needs_person",)
-START = (10_000_00, 10_000)  # what is on each card for load runs: minor units, and points
 IN_POINTS = ("issue_points", "redeem_points")
 GIVES = ("top_up", "issue_points")
 
@@ -188,7 +184,7 @@ def everything_is_over(history: History) -> Found:
 
 def balances_are_what_the_journal_says(history: History) -> Found:
     """The oracle itself is sound: each card holds what it began with and what was journalled."""
-    expected = dict.fromkeys(history.balances, START)
+    expected = {number: providers.of(number).start for number in history.balances}
     kinds = {line["provider_reference"]: line["verb"] for line in history.journal}
     for line in history.journal:
         if line["subject"] not in expected:
@@ -222,13 +218,13 @@ RULES: tuple[Rule, ...] = (
 _ROWS = """
 SELECT replace(o.key::text, '-', ''), o.verb, coalesce(o.amount_minor, o.points), o.card_id, c.last_four, o.state,
        o.settled_by, o.reason, o.attempt
-FROM ledger_operation o JOIN ledger_card c ON c.id = o.card_id WHERE o.connection_id = %s ORDER BY o.id
+FROM ledger_operation o JOIN ledger_card c ON c.id = o.card_id WHERE o.connection_id = ANY(%s) ORDER BY o.id
 """
 
 
-def ledger(database: str, connection: int) -> list[Entry]:
-    """The operations of one connection."""
-    return [Entry(*row) for row in rows(database, _ROWS, [connection])]
+def ledger(database: str, connections: Sequence[int]) -> list[Entry]:
+    """The operations of these connections."""
+    return [Entry(*row) for row in rows(database, _ROWS, [list(connections)])]
 
 
 def rows(database: str, statement: str, values: Iterable[object] = ()) -> list[tuple[Any, ...]]:
@@ -244,16 +240,10 @@ def journal(sandbox: str) -> list[dict[str, Any]]:
         return [json.loads(line) for line in answer.read().decode().splitlines()]
 
 
-def balances(sandbox: str, credentials: Mapping[str, Any], numbers: Iterable[str]) -> dict[str, tuple[int, int]]:
-    """What stands on the cards now: minor units and points, as the provider itself tells."""
-    wire = Wire(allow=[sandbox])
-    keys = {name: credentials[name] for name in ("client_id", "client_secret", "token")}
-    desk = connect("paywizard", {"base_url": f"{sandbox}/paywizard", "currency": "USD", **keys}, wire=wire)
-    found = {}
-    for number in sorted(set(numbers)):
-        values = [balance.value for balance in desk.balance(BalanceRequest(number=number)).balances]
-        [minor] = [value.minor for value in values if isinstance(value, Money)]
-        [points] = [value.count for value in values if isinstance(value, Points)]
-        found[number] = (minor, points)
-    wire.close()
+def balances(sandbox: str, numbers: Iterable[str]) -> dict[str, tuple[int, int]]:
+    """What stands on the cards now: minor units and points, as the providers themselves tell."""
+    wanted = sorted(set(numbers))
+    found: dict[str, tuple[int, int]] = {}
+    for provider in providers.ALL.values():
+        found |= provider.balances(sandbox, [each for each in wanted if provider.has(each)])
     return found

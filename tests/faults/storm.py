@@ -26,7 +26,7 @@ from portal.running import BASE, processes
 from portal.running.program import Program
 from portal.running.stack import Stack
 from tests.conftest import Sandbox
-from tests.faults import checker
+from tests.faults import checker, providers
 from tests.faults.checker import Asked, Breach, History
 from tests.running.servers import Server
 
@@ -38,8 +38,6 @@ LIMITS = {
     "QUIET_SECONDS": "3",
     "SWEEP_SECONDS": "1",
 }
-API = "/ovstrade/openLoyaltyPay/"
-MOVERS = ("giftTransaction", "giftIssuance", "giftVoid", "loyalty")
 # One call in five that moves value goes wrong, more than half of those after it did its work. Seconds beyond our own
 # limit of 2 are the caller's time-out; a late effect comes within the quiet period or just after it.
 FAULTS: Mapping[str, tuple[float, float | None]] = {
@@ -155,8 +153,9 @@ class Verdict:
         settled = Counter(entry.settled_by or "-" for entry in self.history.ledger)
         breaches = Counter(breach.rule for breach in [*self.at_rest, *self.at_last])
         asked, rows, effects = map(len, (self.history.asked, self.history.ledger, self.history.journal))
+        where = Counter(providers.of(each.number).slug for each in self.history.asked)
         lines = {
-            "accepted": f"{asked}, rows {rows}, effects {effects}",
+            "accepted": f"{asked} ({_counted(where)}), rows {rows}, effects {effects}",
             "at rest": _counted(self.states),
             "in the end": _counted(Counter(entry.state for entry in self.history.ledger)),
             "ended by": _counted(settled),
@@ -179,7 +178,8 @@ Event = tuple[float, str, Callable[[], None]]
 
 
 class Storm:
-    """A run over one stack. `workers` are those of the run, `broker` a server of ours or None for the folder."""
+    """A run over one stack. `workers` are those of the run, `broker` a server of ours or None for the folder,
+    `elsewhere` the part of the wishes that goes to secuconnect, where all others go to PayWizard."""
 
     def __init__(
         self,
@@ -190,25 +190,28 @@ class Storm:
         scale: Scale,
         broker: Server | None = None,
         broker_folder: Path | None = None,
+        elsewhere: float = 0,
         **changes: str,
     ) -> None:
         self.stack, self.workers, self.seed, self.scale = stack, workers, seed, scale
         self.broker, self.broker_folder, self.changes = broker, broker_folder, changes
+        self.elsewhere = elsewhere
         self.sandbox = Sandbox(stack.sandbox_url)
         self.dice = random.Random(seed)
         self.events: Counter[str] = Counter()
         self.seconds: dict[str, float] = {}
         self.record = stack.var / f"accepted-{time.monotonic_ns()}.jsonl"
         self.record.touch()
-        self.connection = 0
+        self.connections: list[int] = []
 
     def rage(self, title: str, *, lawless: bool = False) -> Verdict:
         """The whole run. A `lawless` one ends as soon as something happened twice, and nobody decides anything."""
-        self.connection = int(run_workload(self.stack, "prepare"))
+        prepared = run_workload(self.stack, "prepare", *providers.ALL)
+        self.connections = [int(each) for each in prepared.split(",")]
         self.sandbox.reset()  # from here on nobody works on what a run before left
         arm(self.sandbox)
         with self._timed("storm"):
-            self.blow(str(self.connection))
+            self.blow(prepared)
         with self._timed("calm"):
             self._wait_for_rest(lawless)
         rest = self._history()
@@ -225,7 +228,7 @@ class Storm:
         if not lawless and not verdict.at_rest:
             with self._timed("people"):
                 self.sandbox.call("DELETE", "/_sandbox/faults")
-                run_workload(self.stack, "decide", str(self.connection), "--seconds=60")
+                run_workload(self.stack, "decide", prepared, "--seconds=60")
             verdict.history = self._history()
             verdict.at_last = checker.check(verdict.history, over=True)
         self.events["kills"] = self.workers.kills
@@ -238,6 +241,7 @@ class Storm:
         scale = self.scale
         words = {"seed": self.seed, "count": scale.operations, "cards": scale.cards, "seconds": scale.seconds}
         words["until"] = scale.seconds + 40
+        words |= {"elsewhere": self.elsewhere} if self.elsewhere else {}
         arguments = [f"--{name}={value}" for name, value in words.items()]
         asking = start_workload(
             self.stack, "submit", run, f"--record={self.record}", *arguments, module=people, **self.changes
@@ -286,7 +290,7 @@ class Storm:
 
         def is_worst() -> bool:
             running = {
-                one.reference for one in checker.ledger(self.database, self.connection) if one.state == "running"
+                one.reference for one in checker.ledger(self.database, self.connections) if one.state == "running"
             }
             return any(line["reference"] in running for line in checker.journal(self.stack.sandbox_url))
 
@@ -322,7 +326,7 @@ class Storm:
 
         def rested() -> bool:
             self._look_round()
-            entries = checker.ledger(self.database, self.connection)
+            entries = checker.ledger(self.database, self.connections)
             journal = checker.journal(self.stack.sandbox_url) if lawless else []
             history = History(asked=[], ledger=entries, journal=journal)
             return history.doubled > 0 or not list(checker.nothing_is_left_lying(history))
@@ -339,7 +343,7 @@ class Storm:
         asked = read_record(self.record)
         return History(
             asked=asked,
-            ledger=checker.ledger(self.database, self.connection),
+            ledger=checker.ledger(self.database, self.connections),
             journal=checker.journal(self.stack.sandbox_url),
             balances=self._balances(asked),
         )
@@ -347,8 +351,7 @@ class Storm:
     def _balances(self, asked: Sequence[Asked]) -> dict[str, tuple[int, int]]:
         armed = self.sandbox.call("GET", "/_sandbox/faults")
         self.sandbox.call("DELETE", "/_sandbox/faults")
-        numbers = {one.number for one in asked}
-        found = checker.balances(self.stack.sandbox_url, self.sandbox.credentials("paywizard"), numbers)
+        found = checker.balances(self.stack.sandbox_url, {one.number for one in asked})
         for fault in armed:
             del fault["id"]
             self.sandbox.call("POST", "/_sandbox/faults", {k: v for k, v in fault.items() if v is not None})
@@ -363,16 +366,14 @@ class Storm:
 
 def arm(sandbox: Sandbox) -> None:
     """Let one call in five go wrong."""
-    for mover in MOVERS:
-        for kind, (probability, seconds) in FAULTS.items():
-            _arm(sandbox, kind, f"{API}{mover}", probability, seconds)
-    for kind, (probability, seconds) in INQUIRY_FAULTS.items():
-        _arm(sandbox, kind, f"{API}giftInquiry", probability, seconds)
-
-
-def _arm(sandbox: Sandbox, kind: str, path: str, probability: float, seconds: float | None) -> None:
-    fault = {"provider": "paywizard", "kind": kind, "path": path, "probability": probability}
-    sandbox.call("POST", "/_sandbox/faults", fault if seconds is None else {**fault, "seconds": seconds})
+    for provider in providers.ALL.values():
+        for paths, kinds in ((provider.movers, FAULTS), (provider.lookers, INQUIRY_FAULTS)):
+            for path in paths:
+                for kind, (probability, seconds) in kinds.items():
+                    fault = {"provider": provider.slug, "kind": kind, "path": path, "probability": probability}
+                    sandbox.call(
+                        "POST", "/_sandbox/faults", fault if seconds is None else {**fault, "seconds": seconds}
+                    )
 
 
 def read_record(record: Path) -> list[Asked]:

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from tests.faults import checker
+from tests.faults import checker, providers
 from tests.faults.checker import Asked, Entry, History
 
 NUMBER = "914639000000007"
 KEY = "a" * 32
-START = {NUMBER: checker.START}
+START = {NUMBER: providers.PAYWIZARD.start}
 
 
 def asked(reference: str = KEY, verb: str = "pay", amount: int = 100) -> Asked:

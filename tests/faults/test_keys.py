@@ -27,7 +27,7 @@ PATIENT = {"OPERATION_SECONDS": "30", "OPERATION_LEASE_SECONDS": "45", "LOOK_UP_
 
 def test_keys_rotate_under_load_without_one_failed_call_or_look_up(standing, hiring, say):
     with hiring(standing, **PATIENT):
-        connection = run_workload(standing, "prepare")
+        connection = run_workload(standing, "prepare", "paywizard")
         Sandbox(standing.sandbox_url).reset()
         record = standing.var / "accepted-while-keys-changed.jsonl"
         record.touch()
@@ -49,7 +49,7 @@ def test_keys_rotate_under_load_without_one_failed_call_or_look_up(standing, hir
         assert run_workload(standing, "decide", connection, "--seconds=30") == "0"  # nobody had to
 
     asked = read_record(record)
-    ledger = checker.ledger(standing.env["DATABASE_OWNER_URL"], int(connection))
+    ledger = checker.ledger(standing.env["DATABASE_OWNER_URL"], [int(connection)])
     moved = [line for line in checker.journal(standing.sandbox_url) if line["provider"] == "paywizard"]
     history = History(asked=asked, ledger=ledger, journal=moved)
     say(

@@ -1,9 +1,9 @@
 """What people at one merchant want, and how they ask for it: a process of its own beside a running stack.
 
-    python -m tests.faults.workload prepare                                           a fresh connection, its id
-    python -m tests.faults.workload submit CONNECTION --seed 7 --record FILE …        the wishes, in their time
-    python -m tests.faults.workload ask CONNECTION VERB NUMBER AMOUNT                 one wish, its reference
-    python -m tests.faults.workload decide CONNECTION --seconds 60                    a manager ends what is listed
+    python -m tests.faults.workload prepare PROVIDER …                                 fresh connections, their ids
+    python -m tests.faults.workload submit CONNECTIONS --seed 7 --record FILE …        the wishes, in their time
+    python -m tests.faults.workload ask CONNECTION VERB NUMBER AMOUNT                  one wish, its reference
+    python -m tests.faults.workload decide CONNECTIONS --seconds 60                    a manager ends what is listed
 
 The wishes follow from the seed alone, but for which payment is voided: it must be done by then. It asks as the page
 does, through `operations.request`; a database that is away is met as a person meets it, by pressing again.
@@ -21,14 +21,14 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.request import ProxyHandler, build_opener
+
+from tests.faults.providers import ALL, PAYWIZARD, SECUCONNECT, Provider
 
 if TYPE_CHECKING:
     from portal.ledger.models import Operation
     from portal.merchants.models import Connection, Member
 
 MERCHANT, CASHIER, MANAGER = "baeckerei-jung", "alice@example.com", "milan@example.com"
-VERBS = {"pay": 35, "top_up": 20, "issue_points": 20, "redeem_points": 15, "void": 10}
 # Few different ones, so that two operations on a card often move the same: a balance must not be taken for another's.
 AMOUNTS = (100, 250, 500)
 CLERKS = 6  # threads that ask
@@ -36,10 +36,11 @@ CLERKS = 6  # threads that ask
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """One wish: when, what, and how often the button is pressed."""
+    """One wish: when, where, what, and how often the button is pressed."""
 
     at: float
     key: uuid.UUID
+    provider: str
     verb: str
     number: str
     amount: int
@@ -47,29 +48,36 @@ class Wanted:
     calls: int  # further messages to the workers, as a broker delivers one more than once
 
 
-def wanted(*, seed: int, count: int, cards: int, seconds: float, run: object = "") -> list[Wanted]:
-    """The wishes of one run. Only their keys tell runs with the same seed apart."""
-    dice = random.Random(seed)
-    return [
-        Wanted(
+def wanted(
+    *, seed: int, count: int, cards: int, seconds: float, run: object = "", elsewhere: float = 0
+) -> list[Wanted]:
+    """The wishes of one run, a part of them `elsewhere`, at secuconnect. Only their keys tell runs with the same seed
+    apart."""
+    dice, other = random.Random(seed), random.Random(f"{seed} elsewhere")
+    wishes = []
+    for place in range(count):
+        provider = SECUCONNECT if other.random() < elsewhere else PAYWIZARD
+        wish = Wanted(
             at=seconds * place / count,
             key=uuid.uuid5(uuid.NAMESPACE_OID, f"{seed} {run} {place}"),
-            verb=dice.choices(list(VERBS), list(VERBS.values()))[0],
-            number=f"914639{dice.randrange(cards):09}",
+            provider=provider.slug,
+            verb=dice.choices(list(provider.verbs), list(provider.verbs.values()))[0],
+            number=provider.number(dice.randrange(cards)),
             amount=dice.choice(AMOUNTS),
             presses=2 if dice.random() < 0.1 else 1,
             calls=2 if dice.random() < 0.2 else 0,
         )
-        for place in range(count)
-    ]
+        wishes.append(wish)
+    return wishes
 
 
 # ---- Asking -------------------------------------------------------------------------------------------------------
 class Clerk:
-    """Alice, asking at one connection. `accepted` gets a line for each wish the portal said it took."""
+    """Alice, asking at these connections. `record` gets a line for each wish the portal said it took."""
 
-    def __init__(self, connection: "Connection", member: "Member", record: Path | None = None) -> None:
-        self.connection, self.member = connection, member
+    def __init__(self, connections: "list[Connection]", member: "Member", record: Path | None = None) -> None:
+        self.connections = {each.provider: each for each in connections}
+        self.member = member
         self._record = record.open("a") if record else None
         self._lock = threading.Lock()
         self._noted: set[uuid.UUID] = set()
@@ -106,14 +114,15 @@ class Clerk:
         from portal.ledger.models import Operation
         from portal.money import Money, Points
 
-        pressed_before = Operation.objects.filter(connection=self.connection, key=wish.key).first()
+        connection, currency = self.connections[wish.provider], ALL[wish.provider].currency
+        pressed_before = Operation.objects.filter(connection=connection, key=wish.key).first()
         if pressed_before is not None and pressed_before.verb == "void":
             return pressed_before, _number(pressed_before)
-        if wish.verb == "void" and (original := self._to_void(wish)):
+        if wish.verb == "void" and (original := self._to_void(connection, wish)):
             voiding = operations.Wish(
                 verb="void",
                 card=original.card,
-                amount=Money(original.amount_minor or 0, "USD"),
+                amount=Money(original.amount_minor or 0, currency),
                 original=original,
             )
             try:
@@ -124,17 +133,17 @@ class Clerk:
         points = verb.endswith("points")
         asking = operations.Wish(
             verb=verb,
-            card=cards.card_of(self.connection, wish.number),
-            amount=None if points else Money(wish.amount, "USD"),
+            card=cards.card_of(connection, wish.number),
+            amount=None if points else Money(wish.amount, currency),
             points=Points(wish.amount) if points else None,
         )
         return operations.request(member=self.member, key=wish.key, wish=asking), wish.number
 
-    def _to_void(self, wish: Wanted) -> "Operation | None":
+    def _to_void(self, connection: "Connection", wish: Wanted) -> "Operation | None":
         from portal.ledger.models import Operation
 
-        followed = Operation.objects.filter(connection=self.connection, original__isnull=False).values("original")
-        done = Operation.objects.filter(connection=self.connection, state="done", verb__in=("pay", "top_up"))
+        followed = Operation.objects.filter(connection=connection, original__isnull=False).values("original")
+        done = Operation.objects.filter(connection=connection, state="done", verb__in=("pay", "top_up"))
         found = list(
             done.exclude(provider_reference="")
             .exclude(pk__in=followed)
@@ -156,17 +165,17 @@ class Clerk:
 
 
 def _number(operation: "Operation") -> str:
-    """All cards of a run differ in their last four digits."""
+    """All cards of a provider in a run differ in their last four digits."""
     assert operation.card is not None
-    return f"91463900000{operation.card.last_four}"
+    return ALL[operation.connection.provider].number(operation.card.last_four)
 
 
-def submit(connection: int, record: Path, wishes: list[Wanted], *, until: float) -> None:
+def submit(connections: list[int], record: Path, wishes: list[Wanted], *, until: float) -> None:
     """Ask for all of them, each in its time, by several clerks at once."""
     from portal.ledger import wake
     from portal.ledger.tasks import sweep_operations
 
-    clerk = Clerk(_connection(connection), _member(CASHIER), record)
+    clerk = Clerk(_connections(connections), _member(CASHIER), record)
     waiting: queue.Queue[Wanted] = queue.Queue()
     begun = time.monotonic()
 
@@ -193,8 +202,8 @@ def submit(connection: int, record: Path, wishes: list[Wanted], *, until: float)
 
 
 # ---- Deciding -----------------------------------------------------------------------------------------------------
-def decide(connection: int, *, seconds: float) -> int:
-    """Milan looks at the provider's own record and says what happened, until nothing is open. How often he had to."""
+def decide(connections: list[int], *, seconds: float) -> int:
+    """Milan looks at the providers' own record and says what happened, until nothing is open. How often he had to."""
     from portal.ledger import settling
     from portal.ledger.models import OVER, Operation
     from portal.merchants import tenancy
@@ -203,7 +212,7 @@ def decide(connection: int, *, seconds: float) -> int:
     milan, decided, deadline = _member(MANAGER), 0, time.monotonic() + seconds
     with tenancy.merchant(milan.merchant_id):
         while time.monotonic() < deadline:
-            open_ones = list(Operation.objects.filter(connection=connection).exclude(state__in=OVER))
+            open_ones = list(Operation.objects.filter(connection__in=connections).exclude(state__in=OVER))
             if not open_ones:
                 break
             happened = {line["reference"] for line in journal(os.environ["SANDBOX_URL"])}
@@ -213,7 +222,7 @@ def decide(connection: int, *, seconds: float) -> int:
                         operation,
                         member=milan,
                         happened=operation.reference in happened,
-                        reason="PayWizard's own record says so.",
+                        reason="The provider's own record says so.",
                     )
                     decided += 1
             time.sleep(0.2)
@@ -221,27 +230,22 @@ def decide(connection: int, *, seconds: float) -> int:
 
 
 # ---- Who and where ------------------------------------------------------------------------------------------------
-def prepare() -> int:
-    """A fresh connection of the demo merchant to PayWizard's sandbox; older ones of a run before are paused."""
+def prepare(provider: Provider) -> int:
+    """A fresh connection of the demo merchant to the provider's sandbox; older ones of a run before are paused."""
     from django.db.models.functions import Now
 
-    from portal.connectors import PROVIDERS
     from portal.merchants import connections, tenancy
     from portal.merchants.models import Connection
 
-    sandbox = os.environ["SANDBOX_URL"]
-    with build_opener(ProxyHandler({})).open(f"{sandbox}/_sandbox/credentials", timeout=30) as answer:
-        keys = json.load(answer)["paywizard"]
     member = _member(CASHIER)
+    options, secrets = provider.options(os.environ["SANDBOX_URL"])
     with tenancy.merchant(member.merchant_id):
-        Connection.objects.filter(provider="paywizard", paused_at=None).update(paused_at=Now())
-        connection = Connection(merchant=member.merchant, provider="paywizard", environment="sandbox")
-        connection.name = f"PayWizard {connection.key}"
+        Connection.objects.filter(provider=provider.slug, paused_at=None).update(paused_at=Now())
+        connection = Connection(merchant=member.merchant, provider=provider.slug, environment="sandbox")
+        connection.name = f"{provider.slug} {connection.key}"
         connection.only_this_desk, connection.concurrency, connection.per_second = True, 40, 1000
-        connection.options = PROVIDERS["paywizard"].Settings.options(
-            {"base_url": f"{sandbox}/paywizard", "client_id": keys["client_id"], "currency": "USD"}
-        )
-        connections.seal_secrets(connection, {"client_secret": keys["client_secret"], "token": keys["token"]})
+        connection.options = options
+        connections.seal_secrets(connection, secrets)
         connection.save()
     return connection.pk
 
@@ -254,12 +258,12 @@ def _member(email: str) -> "Member":
         return Member.objects.select_related("merchant", "person").get(person__email=email, merchant__slug=MERCHANT)
 
 
-def _connection(pk: int) -> "Connection":
+def _connections(ids: list[int]) -> "list[Connection]":
     from portal.merchants import tenancy
     from portal.merchants.models import Connection
 
-    with tenancy.every_merchant("a fault test finds its connection"):
-        return Connection.objects.get(pk=pk)
+    with tenancy.every_merchant("a fault test finds its connections"):
+        return list(Connection.objects.filter(pk__in=ids))
 
 
 def _errors() -> tuple[type[Exception], ...]:
@@ -284,22 +288,27 @@ def _try(publish: Any) -> None:
         return  # the broker is away, and the sweep comes by itself
 
 
+def _ids(text: str) -> list[int]:
+    return [int(each) for each in text.split(",")]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("prepare")
+    commands.add_parser("prepare").add_argument("providers", nargs="+", choices=list(ALL))
     submitting = commands.add_parser("submit")
-    submitting.add_argument("connection", type=int)
+    submitting.add_argument("connections", type=_ids)
     submitting.add_argument("--record", type=Path, required=True)
     for name, kind in (("seed", int), ("count", int), ("cards", int), ("seconds", float), ("until", float)):
         submitting.add_argument(f"--{name}", type=kind, required=True)
+    submitting.add_argument("--elsewhere", type=float, default=0)
     asking = commands.add_parser("ask")
-    asking.add_argument("connection", type=int)
+    asking.add_argument("connections", type=_ids)
     asking.add_argument("verb")
     asking.add_argument("number")
     asking.add_argument("amount", type=int)
     deciding = commands.add_parser("decide")
-    deciding.add_argument("connection", type=int)
+    deciding.add_argument("connections", type=_ids)
     deciding.add_argument("--seconds", type=float, required=True)
     given = parser.parse_args()
 
@@ -310,20 +319,34 @@ def main() -> None:
     django.setup()
     match given.command:
         case "prepare":
-            sys.stdout.write(f"{prepare()}\n")
+            sys.stdout.write(",".join(str(prepare(ALL[slug])) for slug in given.providers) + "\n")
         case "submit":
             wishes = wanted(
-                seed=given.seed, count=given.count, cards=given.cards, seconds=given.seconds, run=given.connection
+                seed=given.seed,
+                count=given.count,
+                cards=given.cards,
+                seconds=given.seconds,
+                run=given.connections,
+                elsewhere=given.elsewhere,
             )
-            submit(given.connection, given.record, wishes, until=given.until)
+            submit(given.connections, given.record, wishes, until=given.until)
         case "ask":
-            clerk = Clerk(_connection(given.connection), _member(CASHIER))
-            key = uuid.uuid4()
-            wish = Wanted(at=0, key=key, verb=given.verb, number=given.number, amount=given.amount, presses=1, calls=0)
+            [connection] = _connections(given.connections)
+            clerk, key = Clerk([connection], _member(CASHIER)), uuid.uuid4()
+            wish = Wanted(
+                at=0,
+                key=key,
+                provider=connection.provider,
+                verb=given.verb,
+                number=given.number,
+                amount=given.amount,
+                presses=1,
+                calls=0,
+            )
             clerk.asks(wish, until=time.monotonic() + 30)
             sys.stdout.write(f"{key.hex}\n")
         case "decide":
-            sys.stdout.write(f"{decide(given.connection, seconds=given.seconds)}\n")
+            sys.stdout.write(f"{decide(given.connections, seconds=given.seconds)}\n")
 
 
 if __name__ == "__main__":
