@@ -65,10 +65,12 @@ class Scene:
         self.workers.start_all()
 
     @contextmanager
-    def row_held(self) -> Iterator[None]:
-        """Meanwhile nobody else writes the operation's row."""
-        with psycopg.connect(self.database) as session:
+    def row_held(self, *, once: Callable[[], bool]) -> Iterator[None]:
+        """From the moment that comes, nobody else writes the operation's row."""
+        with psycopg.connect(self.database) as session:  # before that moment: it may be a short one
             session.execute("SELECT set_config('tillside.every', 'on', false)")
+            session.commit()
+            self.reaches(once)
             session.execute("SELECT FROM ledger_operation WHERE connection_id = %s FOR UPDATE", [self.connection])
             yield
 

@@ -61,8 +61,7 @@ def test_killed_after_its_claim_it_is_asked_once_all_the_same(scene: Scene):
 def test_killed_before_the_first_byte_it_is_never_sent_again_and_listed(scene: Scene):
     scene.holds(LOOK, "slow", 1)
     scene.asks("pay", CARD, AMOUNT)
-    scene.reaches(scene.was_called)
-    with scene.row_held():
+    with scene.row_held(once=scene.was_called):
         scene.reaches(scene.writer_waits)  # the reading is there, and its worker asks whether it may send
         scene.dies()
     scene.rises()
@@ -89,8 +88,8 @@ def test_killed_after_the_effect_it_is_done_by_the_balance(scene: Scene):
 def test_killed_before_the_commit_of_a_good_answer_it_is_done_by_the_balance(scene: Scene):
     scene.holds(PAY, "slow", 1)
     scene.asks("pay", CARD, AMOUNT)
-    scene.reaches(lambda: scene.row()["before_minor"] is not None)  # this is written at the last moment before sending
-    with scene.row_held():
+    # this is written at the last moment before sending
+    with scene.row_held(once=lambda: scene.row()["before_minor"] is not None):
         scene.reaches(lambda: bool(scene.effects()) and scene.writer_waits())
         scene.dies()
     assert scene.row()["state"] == "running"

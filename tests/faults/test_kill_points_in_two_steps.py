@@ -1,5 +1,5 @@
-"""At secuconnect a movement takes two steps: it is created, which moves nothing, and started. A worker dies at each of its
-points, and what becomes of it is read from the provider's record."""
+"""At secuconnect a movement takes two steps: it is created, which moves nothing, and started. A worker dies at each
+point on its way, and what becomes of it is read from the provider's record."""
 
 from collections.abc import Iterator
 
@@ -45,8 +45,7 @@ def test_killed_after_its_claim_it_is_asked_once_all_the_same(scene: Scene):
 def test_killed_before_the_first_byte_it_is_refused_by_the_record_which_has_none(scene: Scene):
     scene.holds(LOOK, "slow", 1)
     scene.asks("top_up", CARD, AMOUNT)
-    scene.reaches(scene.was_called)
-    with scene.row_held():
+    with scene.row_held(once=scene.was_called):
         scene.reaches(scene.writer_waits)  # the reading is there, and its worker asks whether it may send
         scene.dies()
     scene.rises()
@@ -85,8 +84,8 @@ def test_killed_after_the_effect_it_is_done_by_the_record(scene: Scene):
 def test_killed_before_the_commit_of_a_good_answer_it_is_done_by_the_record(scene: Scene):
     scene.holds(START, "slow", 1)
     scene.asks("pay", CARD, AMOUNT)
-    scene.reaches(scene.was_called)  # the start, the last of the calls: whether it may send was written before
-    with scene.row_held():
+    # the start, the last of the calls: whether it may send was written before
+    with scene.row_held(once=scene.was_called):
         scene.reaches(lambda: bool(scene.effects()) and scene.writer_waits())
         scene.dies()
     assert scene.row()["state"] == "running"
