@@ -30,7 +30,7 @@ def test_it_names_everything_a_connector_may_declare():
     assert own - set(VERBS) - set(CODE) == set()
 
 
-DEMO = {"portal/desk/demo.py", "portal/desk/history.py", "portal/desk/demo_customers.py"}
+DEMO = {"portal/desk/demo.py", "portal/desk/history.py", "portal/desk/history_plan.py", "portal/desk/demo_customers.py"}
 
 
 def test_nothing_else_asks_which_provider_it_is():

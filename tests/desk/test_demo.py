@@ -12,11 +12,12 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, transaction
 from django.db import connections as databases
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from portal.connectors.base import Misconfigured, Reason
 from portal.customers.models import Customer
-from portal.desk import demo, history
+from portal.desk import demo, history, history_plan
 from portal.ledger import calls, cards, holders, operations, settling
 from portal.ledger.models import Operation, OperationState
 from portal.merchants import connections, pauses, practice, tenancy
@@ -25,6 +26,7 @@ from portal.money import Money
 from tests.conftest import make_connection, make_merchant, make_person
 
 S = OperationState
+EARNING = [card for card in history_plan.OWN_CARDS if card.startswith("92762")]
 
 
 @pytest.fixture
@@ -37,9 +39,15 @@ def loaded(everything, sandbox, settings):
     return Merchant.objects.get(slug="baeckerei-jung")
 
 
-def effects() -> list[dict[str, object]]:
+def effects(*providers: str) -> list[dict[str, object]]:
     with urlopen(f"{settings.SANDBOX_URL}/_sandbox/effects", timeout=10) as answer:
-        return [json.loads(line) for line in answer.read().decode().splitlines()]
+        lines = [json.loads(line) for line in answer.read().decode().splitlines()]
+    return [line for line in lines if line["provider"] in providers]
+
+
+def at(provider: str) -> QuerySet[Operation]:
+    """What was asked there."""
+    return Operation.objects.filter(connection__provider=provider).select_related("card", "original__card")
 
 
 def counted() -> dict[str, int]:
@@ -142,11 +150,14 @@ def told_by_ledger(rows: list[Operation]) -> Counter[tuple[object, ...]]:
 def test_the_history_in_the_ledger_is_what_happened_at_the_provider(loaded):
     made = history.make(days=13, pace=0)
 
-    rows = list(Operation.objects.select_related("card", "original").order_by("id"))
+    assert made == Operation.objects.count()
+    rows = list(at("paywizard").order_by("id"))
     unclear = {row.reference for row in rows if row.state == S.NEEDS_PERSON}
-    happened = Counter((each["reference"], each["verb"], each["amount"], each["points"]) for each in effects())
+    happened = Counter(
+        (each["reference"], each["verb"], each["amount"], each["points"]) for each in effects("paywizard")
+    )
     proved = Counter({line: count for line, count in happened.items() if line[0] not in unclear})
-    assert made == len(rows) > 80
+    assert len(rows) > 80
     assert told_by_ledger([row for row in rows if row.state == S.DONE]) == proved
     states = Counter(row.state for row in rows)
     assert set(states) == {S.DONE, S.REFUSED, S.NEEDS_PERSON}
@@ -155,10 +166,40 @@ def test_the_history_in_the_ledger_is_what_happened_at_the_provider(loaded):
     assert {row.settled_by for row in rows if row.state == S.DONE} == {"answer", "balance"}
 
 
+def test_what_the_houses_own_cards_did_is_what_secuconnect_booked(loaded):
+    history.make(days=13, pace=0)
+
+    rows = list(at("secuconnect").order_by("id"))
+    done = [row for row in rows if row.state == S.DONE]
+    assert {row.verb for row in done} == {"activate", "top_up", "sale", "pay", "void"}
+    assert {(row.verb, row.state) for row in rows if row not in done} == {("pay", S.REFUSED)}
+    assert len(done) > 25
+    assert {row.settled_by for row in done} == {"answer", "record"}
+    assert any(row.load_minor for row in done)
+
+    expected = Counter(booked for row in done for booked in booked_for(row))
+    happened = Counter((each["reference"], each["verb"], each["amount"]) for each in effects("secuconnect"))
+    assert happened == expected
+
+
+def booked_for(row: Operation) -> list[tuple[str, str, int | None]]:
+    """What the provider books for an operation, under its reference; a cancellation under that of what it undoes."""
+    if row.verb == "void":
+        assert row.original is not None
+        undone = {"top_up": "void", "bonus": "void_bonus"}
+        return [(reference, undone[verb], amount) for reference, verb, amount in booked_for(row.original)]
+    lines = [(row.reference, row.verb, row.amount_minor)] if row.verb != "sale" else []
+    if row.card is not None and row.card.last_four in {card[-4:] for card in EARNING} and row.amount_minor:
+        lines.append((row.reference, "bonus", (row.amount_minor + 5) // 10))  # a load earns as well there
+    if row.load_minor:
+        lines.append((row.reference, "top_up", row.load_minor))
+    return lines
+
+
 def test_the_balances_after_the_history_are_the_sum_of_it(loaded):
     history.make(days=6, pace=0)
 
-    rows = Operation.objects.select_related("original", "card").order_by("id")
+    rows = at("paywizard").order_by("id")
     last = {row.card_id: row for row in rows}
     moved: Counter[int] = Counter()
     for row in rows.filter(state=S.DONE):
@@ -183,12 +224,17 @@ def test_the_history_was_made_at_its_time_by_those_who_may(loaded):
 
 
 def test_a_month_is_a_few_hundred_lines_of_every_kind():
-    lines = history.plan(timezone.now())
+    lines = history_plan.plan(timezone.now())
 
-    assert 200 <= len(lines) <= 500
-    assert len({line.card for line in lines}) >= 40
-    assert {line.verb for line in lines} == {"pay", "top_up", "issue_points", "redeem_points", "void", "tip"}
-    assert {line.lost for line in lines} >= {"", *history.LOST}
+    assert 250 <= len(lines) <= 500
+    assert len({line.card for line in lines}) >= 50
+    assert {line.verb for line in lines if line.provider == "paywizard"} == {
+        *("pay", "top_up", "issue_points", "redeem_points", "void", "tip")
+    }
+    assert {line.verb for line in lines if line.provider == "secuconnect"} == {
+        *("pay", "top_up", "sale", "void", "activate")
+    }
+    assert {line.lost for line in lines} >= {"", *history_plan.LOST}
 
 
 def test_made_again_or_after_a_break_nothing_happens_twice(loaded, monkeypatch):
@@ -206,9 +252,11 @@ def test_made_again_or_after_a_break_nothing_happens_twice(loaded, monkeypatch):
     assert history.make(days=2, pace=0) == 0
 
     assert broken_off == 6
-    references = [each["reference"] for each in effects()]
+    references = [each["reference"] for each in effects("paywizard")]
     assert len(references) == len(set(references))
-    assert Operation.objects.count() == len(history.plan(timezone.now(), days=2))
+    booked = [(each["reference"], each["verb"]) for each in effects("secuconnect")]
+    assert len(booked) == len(set(booked))
+    assert Operation.objects.count() == len(history_plan.plan(timezone.now(), days=2))
 
 
 def test_the_history_leaves_other_peoples_operations_alone(loaded):

@@ -40,7 +40,7 @@ with tenancy.merchant(alice.merchant_id):
     hour_ago = timezone.now() - timedelta(hours=1)
     line = history.Wanted(at=hour_ago, role=Role.CASHIER, verb="pay", card="{card}", amount=1250, lost="redirect")
     operation = history._ask(alice, paywizard, uuid4(), line)
-    with history.clock.set_to(history._running_from(line.at)), history._fault("pay", "redirect"):
+    with history.clock.set_to(history._running_from(line.at)), history._fault("paywizard", "pay", "redirect"):
         history._work(operation)
     operation_writer._open.set(True)
     later = timezone.now() + timedelta(hours=1)
