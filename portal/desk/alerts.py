@@ -69,6 +69,7 @@ def judged(facts: Facts) -> Iterator[Finding]:
     yield from _of_beats(facts)
     yield from _of_work(facts)
     yield from _of_connections(facts)
+    yield from _of_pages(facts)
     yield from _of_the_house(facts)
 
 
@@ -139,6 +140,16 @@ def _unclear_share(facts: Facts, share: Share, percent: float, normal: float) ->
     }
     since = facts.now - facts_module.LATELY
     return Finding(kind="unclear-share", about=str(share.connection), since=since, told=told)
+
+
+def _of_pages(facts: Facts) -> Iterator[Finding]:
+    for page in facts.closed_pages:
+        told: dict[str, str | int | list[str]] = {
+            "name": page.merchant,
+            "count": page.wrong,
+            "budget": page.budget,
+        }
+        yield Finding(kind="page-closed", about=str(page.merchant_id), since=page.since, told=told)
 
 
 def _of_the_house(facts: Facts) -> Iterator[Finding]:

@@ -24,6 +24,7 @@ from portal.desk.workers import Crew
 from portal.ledger.models import Inquiry, State
 from portal.mail.models import MailState, OutgoingMail
 from portal.merchants.models import Connection, Merchant
+from portal.shopper.closing import ClosedPage, closed_pages
 
 MOST = 10_000  # rows of a kind that are looked at
 LISTED = 50  # lines of a list
@@ -116,6 +117,7 @@ class Facts:
     tasks: list[FailedTask]
     database: Database
     doubled: list[tuple[str, str, str]]  # merchant, connection, the provider's reference
+    closed_pages: list[ClosedPage]
 
     def oldest(self, state: str) -> datetime | None:
         return min((each.oldest for each in self.unclear if each.state == state), default=None)
@@ -146,6 +148,7 @@ def gather() -> Facts:
         tasks=list(FailedTask.objects.filter(last_at__gt=now - DAY).order_by("-last_at")[:LISTED]),
         database=_database(),
         doubled=_doubled(),
+        closed_pages=closed_pages(),
     )
 
 

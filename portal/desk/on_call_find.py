@@ -22,6 +22,8 @@ from portal.ledger import operation_words, settling
 from portal.ledger.models import IN_FLIGHT, Exchange, Operation, OperationState
 from portal.ledger.pages import Told
 from portal.merchants import audit, connections
+from portal.shopper.models import Outcome
+from portal.shopper.settings_pages import SHAPES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +49,10 @@ def found(request: HttpRequest) -> HttpResponse:
     hits = references.find(typed) if typed else None
     if hits is not None:
         merchants = {each.merchant_id for each in hits.operations} | {each.merchant_id for each in hits.look_ups}
+        merchants |= {each.merchant_id for each in hits.tries}
         merchants |= {each.merchant_id for each in hits.mails if each.merchant_id}
         audit.looked("search", merchants=merchants, request=request)
-        only = len(hits.operations) == 1 and not (hits.look_ups or hits.mails or hits.lines)
+        only = len(hits.operations) == 1 and not (hits.look_ups or hits.tries or hits.mails or hits.lines)
         if only:
             return redirect("on_call_operation", hits.operations[0].pk)
     page = {"typed": typed, "hits": hits, "groups": _groups(hits) if hits else []}
@@ -72,6 +75,21 @@ def _groups(hits: references.Found) -> list[tuple[str, list[Hit]]]:
                     at=each.asked_at,
                 )
                 for each in hits.look_ups
+            ],
+        ),
+        (
+            gettext("Tries at the balance page"),
+            [
+                Hit(
+                    url=page_url(each.merchant),
+                    title=each.reference,
+                    shape=SHAPES[Outcome(each.outcome)],
+                    word=each.get_outcome_display(),
+                    merchant=each.merchant.name,
+                    detail=each.connection.name,
+                    at=each.at,
+                )
+                for each in hits.tries
             ],
         ),
         (

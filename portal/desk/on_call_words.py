@@ -124,6 +124,15 @@ RUNBOOKS: dict[str, Runbook] = {
         leave=_("Do not resume it unchanged: some providers lock an account after wrong keys."),
         tell=_("“Your provider refuses the key of this connection. Enter the current one in Settings, then resume.”"),
     ),
+    "page-closed": Runbook(
+        title=_("%(name)s: so many wrong tries have closed the balance page"),
+        who=_("Wrong tries in 24 hours: %(count)s. The page bears %(budget)s."),
+        means=_("Somebody guesses cards there, mostly; shoppers see a closed page until the tries are a day old."),
+        look=_("The merchant's list of tries: one card or many, one address or many, and since when."),
+        act=_("If it begins at others too, switch the public page off for all of them. Tell the merchant either way."),
+        leave=_("Do not let the tries count no longer while it goes on: each time is another day's guesses for them."),
+        tell=_("“Cards were guessed at on your balance page, so it is closed. Tills go on, and shoppers may ask you.”"),
+    ),
     "mail-backlog": Runbook(
         title=_("Mails that wait: %(count)s"),
         means=_("Mails do not leave: the mail server is away or refuses us. Sign-in codes are among them."),

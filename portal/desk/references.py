@@ -1,8 +1,8 @@
 """Finding anything by whatever somebody on call was told of it, over all merchants.
 
-One box: our reference or the provider's, a look-up's, a mail's number or Message-ID, a request's, or the end of a
-card's number with an amount or a day. Each kind has its index, which begins with the merchant where rows belong to one;
-each merchant's part is looked into. Whoever calls has opened every merchant's rows.
+One box: our reference or the provider's, a look-up's, a shopper's, a mail's number or Message-ID, a request's, or the
+end of a card's number with an amount or a day. Each kind has its index, which begins with the merchant where rows have
+one; each merchant's part is looked into. Whoever calls has opened every merchant's rows.
 """
 
 import re
@@ -17,6 +17,7 @@ from portal.ledger import finding
 from portal.ledger.models import Card, Inquiry, Operation
 from portal.mail.models import OutgoingMail
 from portal.merchants.models import AuditEntry, Merchant
+from portal.shopper.models import Try, ending_of
 
 LONGEST = finding.LONGEST  # characters that are looked at
 SHOWN = 20  # of a kind; whoever sees so many narrows it
@@ -30,12 +31,13 @@ class Found:
 
     operations: list[Operation]
     look_ups: list[Inquiry]
+    tries: list[Try]
     mails: list[OutgoingMail]
     lines: list[AuditEntry]
 
     @property
     def is_empty(self) -> bool:
-        return not (self.operations or self.look_ups or self.mails or self.lines)
+        return not (self.operations or self.look_ups or self.tries or self.mails or self.lines)
 
 
 def find(typed: str) -> Found:
@@ -47,6 +49,7 @@ def find(typed: str) -> Found:
     return Found(
         operations=by_reference + by_card,
         look_ups=_look_ups(typed),
+        tries=_tries(typed),
         mails=_mails(typed),
         lines=_lines(typed),
     )
@@ -82,6 +85,16 @@ def _look_ups(typed: str) -> list[Inquiry]:
     return list(
         Inquiry.objects.filter(merchant__in=merchants, key=key).select_related("merchant", "connection")[:SHOWN]
     )
+
+
+def _tries(typed: str) -> list[Try]:
+    """Of shoppers at public pages, who are told a reference where no balance could be shown."""
+    ending = ending_of(typed)
+    if not ending:
+        return []
+    merchants = list(Merchant.objects.values_list("pk", flat=True))
+    rows = Try.objects.filter(merchant__in=merchants, ending=ending).select_related("merchant", "connection")
+    return list(rows.order_by("-at", "-id")[:SHOWN])
 
 
 def _mails(typed: str) -> list[OutgoingMail]:

@@ -1,5 +1,5 @@
-"""One search over what a person may see: pages, cards by their last four, operations by a reference, customers and
-colleagues by name.
+"""One search over what a person may see: pages, cards by their last four, operations by a reference, a
+shopper's try by the one they were told, customers and colleagues by name.
 
 What is typed may be somebody's name, so it is posted and never stands in an address.
 """
@@ -22,6 +22,8 @@ from portal.ledger.models import Card, Operation
 from portal.merchants.access import StaffRequest, member
 from portal.merchants.models import Member
 from portal.merchants.roles import BY_PIN, Permission, may
+from portal.shopper.models import Outcome, Try, ending_of
+from portal.shopper.settings_pages import SHAPES
 
 MOST = 6  # of one kind; whoever needs more looks in that kind's own list
 SHORTEST = 2  # a single letter is the beginning of half the names
@@ -114,6 +116,24 @@ def _operations(request: StaffRequest, typed: str) -> Group:
     return Group(title=gettext("Operations"), hits=hits)
 
 
+def _tries(request: StaffRequest, typed: str) -> Group:
+    """A shopper's try at the balance page, by the reference that was told to them."""
+    ending = ending_of(typed)
+    rows = Try.objects.filter(merchant=request.merchant, ending=ending) if ending else Try.objects.none()
+    url = reverse("balance_tries", args=[request.merchant.slug])
+    hits = [
+        Hit(
+            url=f"{url}?reference={row.reference}",
+            text=row.reference,
+            note=formats.moment(row.at),
+            shape=SHAPES[Outcome(row.outcome)],
+            word=row.get_outcome_display(),
+        )
+        for row in rows.order_by("-at", "-id")[:MOST]
+    ]
+    return Group(title=gettext("Tries at the balance page"), hits=hits)
+
+
 def _customers(request: StaffRequest, typed: str) -> Group:
     rows = customer_finding.page(customers.found_by(request, typed), sort="name", after=None, size=MOST)[:MOST]
     return Group(
@@ -146,6 +166,7 @@ def _colleagues(request: StaffRequest, typed: str) -> Group:
 _KINDS: dict[Permission, Callable[[StaffRequest, str], Group]] = {
     Permission.LOOK_UP_CARDS: _cards,
     Permission.SEE_OPERATIONS: _operations,
+    Permission.MANAGE_BALANCE_PAGE: _tries,
     Permission.SEE_CONSENTING_CUSTOMERS: _customers,
     Permission.SEE_SETTINGS: _colleagues,
 }

@@ -25,7 +25,7 @@ from portal.ledger import operation_words, operations, wake
 from portal.ledger.models import Operation, OperationState
 from portal.merchants import switches
 from portal.merchants.fields import NameField
-from portal.merchants.models import Connection, Person, Scope, Switch
+from portal.merchants.models import Connection, Merchant, Person, Scope, Switch
 
 SHOWN = 50  # of what waits; the number says how many there are
 DURATIONS = (30, 60, 2 * 60, 4 * 60, 12 * 60, 24 * 60)  # minutes
@@ -49,6 +49,12 @@ class SwitchForm(forms.Form):
         help_text=gettext_lazy("For one connection: its key, as its page in the administration has it."),
         required=False,
         error_messages={"invalid": gettext_lazy("A key has 32 letters a to f and digits, in five groups.")},
+    )
+    merchant = forms.SlugField(
+        label=gettext_lazy("Merchant"),
+        help_text=gettext_lazy("For the balance page of one merchant: its name in the address. Nothing: all of them."),
+        required=False,
+        error_messages={"invalid": gettext_lazy("A name in an address has letters, digits and hyphens.")},
     )
     reason = NameField(
         label=gettext_lazy("Reason"),
@@ -87,6 +93,11 @@ class SwitchForm(forms.Form):
         keeps = {Scope.PROVIDER: {"provider"}, Scope.CONNECTION: {"connection"}, Scope.VERB: {"provider", "verb"}}
         for name in {"provider", "verb"} - keeps.get(cast(Scope, scope), set()):
             typed[name] = ""
+        typed["page_of"] = None
+        if scope == Scope.PUBLIC_PAGE and typed.get("merchant"):
+            typed["page_of"] = Merchant.objects.filter(slug=typed["merchant"]).first()
+            if typed["page_of"] is None:
+                self.add_error("merchant", _("There is no merchant of this name."))
         if scope == Scope.PROVIDER and not typed.get("provider"):
             self.add_error("provider", _("Choose the provider."))
         if scope == Scope.VERB and not typed.get("verb"):
@@ -101,7 +112,8 @@ class SwitchForm(forms.Form):
     def unsaved(self) -> Switch:
         """The switch as its title and its queue are found."""
         said = self.cleaned_data
-        return Switch(scope=said["scope"], provider=said["provider"], verb=said["verb"], connection=said.get("row"))
+        what = {"scope": said["scope"], "provider": said["provider"], "verb": said["verb"]}
+        return Switch(**what, connection=said.get("row"), merchant=said["page_of"])
 
 
 # ---- Pages --------------------------------------------------------------------------------------------------------
@@ -161,7 +173,7 @@ def _question(request: HttpRequest, form: SwitchForm) -> HttpResponse:
     sentence = _("Switch off %(what)s, for all it concerns, until somebody switches it on again?") % {"what": what}
     if until:
         sentence = _("Switch off %(what)s, for all it concerns, for %(time)s?") % {"what": what, "time": until}
-    names = ("scope", "provider", "verb", "connection", "reason", "banner", "minutes")
+    names = ("scope", "provider", "verb", "connection", "merchant", "reason", "banner", "minutes")
     page = site.each_context(request) | {
         "title": _("Switch off %(what)s") % {"what": what},
         "sentence": sentence,
@@ -187,6 +199,7 @@ def _throw(request: HttpRequest, form: SwitchForm) -> bool:
             provider=said["provider"],
             verb=said["verb"],
             connection=said.get("row"),
+            merchant=said["page_of"],
             reason=said["reason"],
             banner=said["banner"],
             expires_at=timezone.now() + timedelta(minutes=minutes) if minutes else None,
@@ -200,7 +213,7 @@ def _throw(request: HttpRequest, form: SwitchForm) -> bool:
 
 
 def _all() -> QuerySet[Switch]:
-    return Switch.objects.select_related("connection__merchant", "thrown_by", "ended_by")
+    return Switch.objects.select_related("connection", "merchant", "thrown_by", "ended_by")
 
 
 def _held(switch: Switch) -> QuerySet[Operation]:
@@ -219,7 +232,7 @@ def _line(switch: Switch) -> dict[str, object]:
     return {
         "switch": switch,
         "title": switches.title(switch),
-        "merchant": switch.connection.merchant.name if switch.connection else "",
+        "merchant": switch.merchant.name if switch.merchant else "",
         "kind": Scope(switch.scope).label,
         "by": switch.thrown_by.name,
         "ended_by": switch.ended_by.name if switch.ended_by else _("by itself, as said"),

@@ -761,8 +761,8 @@ class SwitchRows(WrittenRows["Switch"]):
 class Switch(models.Model):
     """Something an administrator has switched off, until they switch it on again or its time has come.
 
-    A merchant sees those for everybody, and its own; `merchant` is set with `connection` and never else. A kind of
-    operation is switched off at one provider, or where `provider` is empty at all of them.
+    A merchant sees those for everybody, and its own; `merchant` is set with `connection`, and for the public page of
+    one merchant. A kind of operation is switched off at one provider, or where `provider` is empty at all of them.
     """
 
     key = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
@@ -786,8 +786,13 @@ class Switch(models.Model):
             models.UniqueConstraint(fields=["merchant", "id"], name="switch_of_merchant"),
             models.UniqueConstraint(
                 fields=["scope", "provider", "verb"],
-                condition=Q(ended_at=None, connection=None),
+                condition=Q(ended_at=None, connection=None, merchant=None),
                 name="switch_thrown_once",
+            ),
+            models.UniqueConstraint(
+                fields=["merchant"],
+                condition=Q(ended_at=None, scope="public_page", merchant__isnull=False),
+                name="switch_of_page_once",
             ),
             models.UniqueConstraint(
                 fields=["connection"],
@@ -802,8 +807,10 @@ class Switch(models.Model):
                 name="switch_says_what",
             ),
             models.CheckConstraint(
-                condition=Q(connection=None, merchant=None) | Q(connection__isnull=False, merchant__isnull=False),
-                name="switch_of_a_merchant_is_of_a_connection",
+                condition=Q(connection=None, merchant=None)
+                | Q(connection__isnull=False, merchant__isnull=False)
+                | Q(scope="public_page", merchant__isnull=False),
+                name="switch_of_a_merchant_is_of_a_connection_or_page",
             ),
             models.CheckConstraint(
                 condition=Q(ended_at=None, ended_by=None)

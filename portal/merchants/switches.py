@@ -1,4 +1,5 @@
-"""Kill switches: what administrators switch off for everybody, or for one connection. The only writer of them.
+"""Kill switches: what administrators switch off for everybody, for one connection, or of one merchant's public page.
+The only writer of them.
 
 What is switched off is not asked: a person is told at once, with the administrator's words; what was accepted waits and
 runs in order when it is switched on again. Pages read all that is in force at once and look in that list; the claim of
@@ -9,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.utils import timezone
@@ -20,7 +21,7 @@ from django.utils.translation import gettext_lazy as _
 from portal import formats
 from portal.connectors import PROVIDERS
 from portal.merchants import audit, tenancy
-from portal.merchants.models import Connection, Person, Scope, Switch, switch_writer
+from portal.merchants.models import Connection, Merchant, Person, Scope, Switch, switch_writer
 
 REASON_LENGTH, BANNER_LENGTH = 300, 200
 LOOK_UP = "balance"  # the verb of a look-up
@@ -52,19 +53,21 @@ def throw(
     provider: str = "",
     verb: str = "",
     connection: Connection | None = None,
+    merchant: Merchant | None = None,
     reason: str,
     banner: str,
     expires_at: datetime | None = None,
     request: HttpRequest | None = None,
 ) -> Switch:
-    """Switch it off. Who calls it has made sure that the person is an administrator.
+    """Switch it off; with `merchant`, its public page alone. Who calls it has made sure that the person is an
+    administrator.
 
     Raises ThrownAlready; ValueError without reason or banner, or for a time that is over.
     """
     if not reason or not banner or (expires_at is not None and expires_at <= timezone.now()):
         raise ValueError("A switch has a reason and a text for tills, and is not over before it begins.")
     switch = Switch(scope=scope, provider=provider, verb=verb, connection=connection, thrown_by=person)
-    switch.merchant_id = connection.merchant_id if connection else None
+    switch.merchant = connection.merchant if connection else merchant
     switch.reason, switch.banner = reason[:REASON_LENGTH], banner[:BANNER_LENGTH]
     switch.expires_at = expires_at
     try:
@@ -93,7 +96,7 @@ def end(switch: Switch, person: Person, *, request: HttpRequest | None = None) -
 def end_expired() -> int:
     """Note the end of those whose time has come; they have been without effect since. Returns how many."""
     with tenancy.every_merchant("switches whose time has come are noted as ended"), transaction.atomic():
-        due = Switch.objects.filter(ended_at=None, expires_at__lte=Now()).select_related("connection")
+        due = Switch.objects.filter(ended_at=None, expires_at__lte=Now()).select_related("connection", "merchant")
         over = list(due.select_for_update(of=("self",), skip_locked=True))
         Switch.objects.filter(pk__in=[each.pk for each in over]).update(ended_at=Now())
         for each in over:
@@ -102,8 +105,9 @@ def end_expired() -> int:
 
 
 def _note(verb: str, switch: Switch, person: Person | None, request: HttpRequest | None, **detail: audit.Value) -> None:
-    merchant = switch.connection.merchant if switch.connection else None
-    audit.record(verb, subject(switch), merchant=merchant, person=person, request=request, changes=None, **detail)
+    audit.record(
+        verb, subject(switch), merchant=switch.merchant, person=person, request=request, changes=None, **detail
+    )
 
 
 def subject(switch: Switch) -> str:
@@ -117,7 +121,7 @@ def subject(switch: Switch) -> str:
 def in_force() -> list[Switch]:
     """All that is switched off and concerns whoever asks, in one query: a handful at the worst of times, and none at
     any other, when no connection is read beside them."""
-    return list(_in_force().prefetch_related("connection").order_by("id"))
+    return list(_in_force().prefetch_related("connection", "merchant").order_by("id"))
 
 
 def _in_force() -> QuerySet[Switch]:
@@ -146,9 +150,10 @@ def stopped() -> Q:
     return rows
 
 
-def public_page_off() -> Exists:
-    """Whether shoppers are kept from the public page: an expression, to be read along with a page."""
-    return Exists(_in_force().filter(scope=Scope.PUBLIC_PAGE))
+def of_public_page() -> Switch | None:
+    """What keeps shoppers from the page of the merchant that asks, if anything. Shoppers themselves are kept from it by
+    a statement of their own (shopper/shops.py)."""
+    return next((each for each in in_force() if each.scope == Scope.PUBLIC_PAGE), None)
 
 
 # ---- In words -------------------------------------------------------------------------------------------------
@@ -160,6 +165,8 @@ def title(switch: Switch) -> str:
     if switch.scope == Scope.VERB:
         doing = str(DOINGS.get(switch.verb, switch.verb))
         return gettext("%(doing)s at %(provider)s") % {"doing": doing, "provider": provider} if provider else doing
+    if switch.merchant:
+        return gettext("The public balance page of %(name)s") % {"name": switch.merchant.name}
     return provider or str(Scope(switch.scope).label)
 
 

@@ -18,14 +18,16 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from portal import formats
 from portal.connectors import PROVIDERS
+from portal.merchants import switches
 from portal.merchants.access import StaffRequest, member
 from portal.merchants.models import Connection
 from portal.merchants.roles import Permission
 from portal.shopper import deciding, limits, risk, tries
-from portal.shopper.models import WRONG, BalancePage, Outcome, Try
+from portal.shopper.models import WRONG, BalancePage, Outcome, Try, ending_of
 from portal.shopper.settings_forms import BrowserKeyForm, PageForm
 
 SHOWN = 50  # tries on one page
+REFERENCE_LENGTH = 40  # characters that are looked at; one has nine
 PAPERS = ("a4", "a6")
 SHAPES = {
     Outcome.HELD: "waiting",
@@ -76,9 +78,11 @@ def balance_settings(request: StaffRequest) -> HttpResponse:
         return redirect("balance_settings", request.merchant.slug)
     wrong_hour, wrong_day = _wrong(page)
     found = risk.of(page, with_pin=_with_pin(offered))
+    off = switches.of_public_page()
     shown = {
         "form": form,
         "page": page,
+        "switched_off": switches.words(off) if off else "",
         "choices": _choices(form, page, _with_pin(offered)),
         "risk": found,
         "risk_words": _means(found),
@@ -106,6 +110,9 @@ def open_again(request: StaffRequest) -> HttpResponse:
 def balance_tries(request: StaffRequest) -> HttpResponse:
     """Who tried cards, newest first."""
     rows = Try.objects.select_related("connection").filter(merchant=request.merchant)
+    sought = request.GET.get("reference", "").strip()[:REFERENCE_LENGTH]
+    if sought:
+        rows = rows.filter(ending=ending_of(sought))
     if (before := request.GET.get("before", "")).isascii() and before.isdigit() and len(before) < 19:
         rows = rows.filter(pk__lt=int(before))
     found = list(rows.order_by("-id")[: SHOWN + 1])
@@ -114,6 +121,8 @@ def balance_tries(request: StaffRequest) -> HttpResponse:
         "lines": [_line(request, row) for row in found[:SHOWN]],
         "older_url": f"{request.path}?before={older}" if older else "",
         "settings_url": reverse("balance_settings", args=[request.merchant.slug]),
+        "sought": sought,
+        "all_url": request.path if sought else "",
         "time_zone": request.merchant.time_zone,
     }
     return render(request, "shopper/tries.html", shown)

@@ -55,6 +55,7 @@ SELECT jsonb_build_array({_columns("p", BalancePage)}, {_columns("m", Merchant)}
   ))::text,
   EXISTS (
     SELECT FROM merchants_switch s WHERE s.ended_at IS NULL AND s.scope = 'public_page'
+    AND (s.merchant_id IS NULL OR s.merchant_id = m.id)
     AND (s.expires_at IS NULL OR s.expires_at > statement_timestamp())
   ),
   statement_timestamp()

@@ -376,4 +376,4 @@ def test_every_alert_that_can_be_found_has_its_runbook_and_the_other_way_round()
 
 
 def test_only_their_module_writes_alerts():
-    assert alert_writer.module == "portal.desk.alerts"
+    assert alert_writer.modules == ("portal.desk.alerts",)

@@ -160,12 +160,33 @@ def test_its_time_over_it_is_without_effect_at_once_and_the_sweep_notes_it(till:
     assert (switch.ended_at is not None, switch.ended_by) == (True, None)
 
 
-def test_the_public_page_has_a_switch_of_its_own(throws):
-    assert not Person.objects.filter(switches.public_page_off()).exists()
+def test_the_public_page_of_one_merchant_has_a_switch_that_nobody_else_sees(till: Till, throws, jung, kauri, admin):
+    throws(scope=Scope.PUBLIC_PAGE, merchant=kauri)
+    assert switches.of_public_page() is None
 
-    throws(scope=Scope.PUBLIC_PAGE)
+    mine = throws(scope=Scope.PUBLIC_PAGE, merchant=jung)
+    for_all = throws(scope=Scope.PUBLIC_PAGE)
 
-    assert Person.objects.filter(switches.public_page_off()).exists()
+    assert switches.in_force() == [mine, for_all]
+    assert switches.title(mine) == "The public balance page of Bäckerei Jung"
+    assert till.gets("pay", 1_00).state == S.DONE
+    with pytest.raises(switches.ThrownAlready):
+        throws(scope=Scope.PUBLIC_PAGE, merchant=jung)
+    assert AuditEntry.objects.filter(verb="switched off", merchant=jung).count() == 1
+
+
+def test_an_administrator_switches_one_merchants_page_off_in_two_beats(ada, jung, arrange):
+    typed = {"scope": "public_page", "merchant": "no-such-shop", "reason": "Guessing", "banner": "Closed for now."}
+    wrong = ada.post("/on-call/switches/", typed)
+    asked = ada.post("/on-call/switches/", typed | {"merchant": jung.slug})
+    assert not Switch.objects.exists()
+    done = ada.post("/on-call/switches/", typed | {"merchant": jung.slug, "confirmed": "1"})
+
+    assert (wrong.status_code, "There is no merchant of this name." in wrong.text) == (422, True)
+    assert "Switch off The public balance page of Bäckerei Jung" in asked.text
+    assert done.status_code == 302
+    with arrange():
+        assert Switch.objects.get().merchant == jung
 
 
 # ---- What it is -----------------------------------------------------------------------------------------------

@@ -1,19 +1,25 @@
 """What a merchant decides about its page, what it prints, and what it sees of tries."""
 
 import io
+import uuid
 
 import pytest
 import segno
 import zxingcpp
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection as database
 from django.urls import reverse
 from PIL import Image
 
 from portal.connectors import PROVIDERS
 from portal.connectors.fields import Refused
+from portal.desk import alerts
+from portal.desk.models import Alert
+from portal.ledger.models import Pulse
 from portal.merchants.models import AuditEntry
-from portal.shopper import colours
-from portal.shopper.models import BalancePage, Outcome, Try
+from portal.shopper import colours, deciding
+from portal.shopper.models import BalancePage, Outcome, Try, ending_of
+from tests.conftest import make_person
 from tests.shopper.conftest import CARD, PIN, many
 
 HOME = "/m/baeckerei-jung/settings/balance-page/"
@@ -143,6 +149,73 @@ def test_a_longer_list_goes_on(olivias, somebody, settings):
     assert last.reference in first
     assert last.reference not in older
     assert older.count("<tr>") == 3
+
+
+def test_a_try_is_found_by_the_reference_that_the_shopper_tells(olivias, somebody, ada, signed_in, arrange, jung):
+    told, other = (somebody(address).tries(CARD, "9999") for address in many(2))
+    spoken = told.reference.lower().replace("-", " ").replace("0", "o")
+
+    listed = olivias.get(f"{HOME}tries/", {"reference": spoken}).text
+    assert told.reference in listed
+    assert other.reference not in listed
+    assert "No try of the last 30 days" in olivias.get(f"{HOME}tries/?reference=0000-0000").text
+    searched = olivias.post("/m/baeckerei-jung/search/", {"q": told.reference}).text
+    assert f"tries/?reference={told.reference}" in searched
+    assert "Wrong number or PIN" in searched
+    on_call = ada.post("/on-call/find/", {"reference": told.reference}).text
+    assert "Bäckerei Jung" in on_call
+    assert other.reference not in on_call
+    with arrange():
+        cashier = signed_in(make_person("Carl", (jung, "cashier")))
+    assert "Wrong number" not in cashier.post("/m/baeckerei-jung/search/", {"q": told.reference}).text
+
+
+def test_a_reference_names_one_key_and_rubbish_names_none():
+    for key in (uuid.uuid4() for _ in range(100)):
+        assert ending_of(Try(key=key).reference) == key.hex[-10:]
+    assert [ending_of(rubbish) for rubbish in ("", "7F3K", "7F3K-20QU", "7F3K-20QXX", "%%%%-%%%%")] == [""] * 5
+
+
+def test_a_reference_is_looked_for_in_its_index(somebody, jung):
+    made = somebody().tries()
+    with database.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        plan = Try.objects.filter(merchant=jung, ending=ending_of(made.reference)).explain()
+        cursor.execute("SET LOCAL enable_seqscan = on")
+
+    assert "try_by_reference" in plan
+    assert "ending" in plan.partition("Index Cond:")[2].splitlines()[0]
+
+
+def test_those_on_call_are_told_when_wrong_tries_close_a_page_and_when_it_is_open_again(somebody, owner, settings, db):
+    settings.ALERT_CALM_SECONDS = 0
+    settings.SHOPPER_PIN_CARDS = 1000
+    deciding.change(owner, {"pin_length": 3})  # 20 tries a day
+
+    def guess(start: int, count: int) -> None:
+        for number, address in enumerate(many(count, start)):
+            shopper = somebody(address)
+            shopper.page.refresh_from_db()
+            shopper.tries(f"62803900000{70000 + start + number}", "9999", challenge=shopper.challenge(16))
+
+    guess(0, 19)
+    look_round()
+    assert not Alert.objects.filter(kind="page-closed").exists()
+    guess(19, 1)
+    look_round()
+    alert = Alert.objects.get(kind="page-closed", resolved_at=None)
+    assert alert.told == {"name": "Bäckerei Jung", "count": 20, "budget": 20}
+
+    deciding.open_again(owner)
+    look_round()
+
+    assert not Alert.objects.filter(kind="page-closed", resolved_at=None).exists()
+
+
+def look_round() -> None:
+    """Somebody looks, as if a while had passed since anybody did."""
+    Pulse.objects.filter(name="look").delete()
+    alerts.look_round()
 
 
 @pytest.mark.parametrize("paper", ["a4", "a6"])

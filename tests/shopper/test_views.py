@@ -399,6 +399,19 @@ def test_an_administrator_switches_the_page_off_for_everybody(page, olivia, arra
     assert "number" not in re.findall('name="([a-z]+)"', answer.text)
 
 
+def test_one_merchants_page_is_switched_off_alone_and_its_people_are_told(page, olivia, arrange, kauri, signed_in):
+    with arrange():
+        switches.throw(olivia, scope=Scope.PUBLIC_PAGE, merchant=kauri, reason="Under attack", banner="Wait.")
+    assert Browser().opens().status_code == 200
+    with arrange():
+        switches.throw(
+            olivia, scope=Scope.PUBLIC_PAGE, merchant=page.merchant, reason="Under attack", banner="Closed for now."
+        )
+
+    assert Browser().opens().status_code == 503
+    assert "Closed for now." in signed_in(olivia).get("/m/baeckerei-jung/settings/balance-page/").text
+
+
 def test_an_address_that_cannot_be_told_is_not_let_in(page, settings):
     settings.TRUSTED_PROXY_COUNT = 2
     answer = Browser(HTTP_X_FORWARDED_FOR="198.51.100.1").sends()
