@@ -72,6 +72,7 @@ WORDS: Mapping[Reason | Detail, Words] = MappingProxyType(
             "%(provider)s refuses to answer a harmless question.",
             "Ask %(provider)s whether this account may look cards up, or type another card number for tests.",
         ),
+        Reason.MEMBER_WANTED: _A_PAYMENT,
         Reason.NOT_ENOUGH: _A_PAYMENT,
         Reason.ORIGINAL_UNKNOWN: _A_PAYMENT,
         Reason.TOO_LATE: _A_PAYMENT,

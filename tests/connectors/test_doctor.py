@@ -37,6 +37,7 @@ REACHABLE, ACCEPTED, READS = Step
 SENTENCES: dict[Reason | Detail, str] = {
     Reason.BAD_INPUT: "The card number for tests cannot be one of {}'s.",
     Reason.REFUSED: "{} refuses to answer a harmless question.",
+    Reason.MEMBER_WANTED: "{} answers a mere question as if it were a payment.",
     Reason.NOT_ENOUGH: "{} answers a mere question as if it were a payment.",
     Reason.CARD_UNKNOWN: "{} does not know the card number for tests.",
     Reason.CARD_INACTIVE: "The card number for tests is that of a card that is not active.",
@@ -440,7 +441,6 @@ FAILURES: dict[str, dict[str, Case]] = {
         ),
         "no funds": Case(no_of_revenuemonster("LOYALTY_INSUFFICIENT"), ACCEPTED, Reason.NOT_ENOUGH),
         "no member": Case(no_of_revenuemonster("MEMBER_NOT_FOUND", 404), ACCEPTED, Reason.CARD_UNKNOWN),
-        "no active member": Case(no_of_revenuemonster("LOYALTY_STATUS_ERROR"), ACCEPTED, Reason.CARD_INACTIVE),
         "no such code": Case(no_of_revenuemonster("LOYALTY_SPENDING_NOT_FOUND"), ACCEPTED, Reason.ORIGINAL_UNKNOWN),
         "scanned": Case(no_of_revenuemonster("LOYALTY_POINT_ALREADY_REDEEMED"), ACCEPTED, Reason.TOO_LATE),
         "in the works": Case(no_of_revenuemonster("LOYALTY_POINT_IS_PROCESSING"), ACCEPTED, Reason.PENDING),
@@ -499,17 +499,21 @@ NEVER: dict[str, dict[Reason, str]] = {
         Reason.MISMATCH: "it calls that unreadable",
         Reason.BAD_INPUT: "the settings take no bad number",
         Reason.UNSUPPORTED: "it has a check",
+        Reason.MEMBER_WANTED: "its check takes no points",
     },
     "paywizard": {
         Reason.WRONG_KEY: "it has no keys for browsers",
         Reason.BAD_INPUT: "the settings take no bad number",
         Reason.UNSUPPORTED: "it has a check",
+        Reason.MEMBER_WANTED: "its check takes no points",
     },
     "revenuemonster": {
         Reason.MISMATCH: "its check is about no member",
+        Reason.CARD_INACTIVE: "no code of its appendix says so of a member",
         Reason.WRONG_KEY: "it has no keys for browsers",
         Reason.BAD_INPUT: "it asks about no number",
         Reason.UNSUPPORTED: "it has a check",
+        Reason.MEMBER_WANTED: "its check takes no points",
     },
     "secuconnect": {
         **dict.fromkeys([Reason.ORIGINAL_UNKNOWN, Reason.PENDING, Reason.DUPLICATE], "its check is about no operation"),
@@ -517,6 +521,7 @@ NEVER: dict[str, dict[Reason, str]] = {
         Reason.WRONG_KEY: "it has no keys for browsers",
         Reason.BAD_INPUT: "the settings take no bad number",
         Reason.UNSUPPORTED: "it has a check",
+        Reason.MEMBER_WANTED: "its check takes no points",
     },
 }
 

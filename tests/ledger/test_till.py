@@ -646,7 +646,7 @@ def cannot_ask_words() -> set[str]:
     """A basket's words are handed on by operations.py as they are."""
     return {
         str(node.args[0].value)
-        for module in (operations, approvals, baskets, basket_forms, till_forms)
+        for module in (operations, settling, approvals, baskets, basket_forms, till_forms)
         for node in ast.walk(ast.parse(Path(module.__file__).read_text()))
         if isinstance(node, ast.Call)
         and getattr(node.func, "id", getattr(node.func, "attr", "")) in {"CannotAsk", "WrongBasket"}
