@@ -49,15 +49,15 @@ first and the load second; the load article; receipts; card look-ups; the shape 
 ASSUMED, for want of any document:
 - The token is taken from `Authorization`, and from `Authenticate`, which the document prints, as long as
   TAKES_AUTHENTICATE says so. Many tokens of one client live side by side; a device's new one ends its last.
-- A token that never was is refused with 401, one that has expired with 403 and code 2003. A device needs no
-  confirmation: its uuid is known.
+- A token that never was is refused with 401, one that has expired with 403 and code 2003. The device of the credentials
+  needs no confirmation, /vendor/tillside/serial/2 is confirmed 10 seconds after it registered.
 - Codes from 9000 on are the sandbox's own, with their texts: nobody knows the provider's.
 - `/start` without a method captures what was created, approved or not, as if the money were in the till. `/start` of
   what is started is an error, and books nothing.
 - What is to be paid by the card is worked out once, by `preTransaction` or by `/start/loyalty` without it, and refused
   where the card has less by the time of the start. It earns bonus on full prices, after it is paid.
 - Delivery, terminals, subscriptions, bookings without a Smart Transaction, card groups that are changed and payments
-  that are cancelled apart from theirs are not imitated.
+  that are cancelled apart from theirs are not imitated: the calls of its published clients for them say so, with 9010.
 - A locked or expired card is in a transaction with `valid` false; to start it is refused.
 - What earns is rounded once, half a cent up, and is what "Umsatz erfasst" prints.
 - A card that is made has its number in the ident's value once the transaction is started; its `type` stays.
@@ -401,6 +401,10 @@ def _page(asked: Asked, documents: list[dict[str, Any]]) -> Outcome:
     return Outcome(_json(queries.page(list(documents), query)))
 
 
+def _not_imitated(asked: Asked) -> Outcome:
+    raise Refused("not imitated")
+
+
 # ---- The provider ----------------------------------------------------------------------------------------
 
 
@@ -476,6 +480,19 @@ _ROUTES: tuple[tuple[str, str, Act], ...] = (
     ("GET", r"/Loyalty/Cardgroups/(?P<id>CRG_[0-9A-Z]{1,40})", _group),
     ("GET", "/Loyalty/Transactions", _bookings),
     ("GET", r"/Loyalty/Transactions/(?P<id>LTX_[0-9A-Z]{1,40})", _booking),
+    *(
+        (method, path, _not_imitated)
+        for method, path in (
+            ("POST", "/Smart/Transactions/[0-9A-Z_]{1,60}/(?:cancel[Tt]rx|setDelivery|diagnosis|endOfDay)"),
+            ("POST", "/Payment/Transactions/PCI_[0-9A-Z]{1,40}/(?:cancel|capture|IncreaseAmount|revokeAccrual)"),
+            ("POST", f"/Loyalty/MerchantCards/{_MCD}/transaction/MCD_[0-9A-Z]{{1,40}}"),
+            ("POST", f"/Loyalty/MerchantCards/{_MCD}/(?:checkPasscode|newPasscode|resetPasscode|registerCustomer)"),
+            ("GET", "/Loyalty/MerchantCards/me/lockReasons"),
+            ("POST", "/Loyalty/Cardgroups"),
+            ("PUT", "/Loyalty/Cardgroups/CRG_[0-9A-Z]{1,40}"),
+            ("POST", "/Loyalty/Cardgroups/CRG_[0-9A-Z]{1,40}/checkPasscodeEnabled"),
+        )
+    ),
 )
 
 SECUCONNECT = kit.Provider(

@@ -23,7 +23,7 @@ from portal.sandboxes.secuconnect_cards import CARDS
 from portal.sandboxes.secuconnect_requests import TEMPLATE
 from portal.sandboxes.secuconnect_service import security_code
 from portal.sandboxes.secuconnect_spending import spending
-from portal.sandboxes.secuconnect_tokens import CLIENT_ID, CLIENT_SECRET, DEVICE_UUID
+from portal.sandboxes.secuconnect_tokens import CLIENT_ID, CLIENT_SECRET, DEVICE_UUID, NEW_DEVICE_UUID
 from portal.sandboxes.store import Store
 
 from .conftest import Answer, Sandbox, until
@@ -808,6 +808,44 @@ def test_the_name_of_an_error_stands_beside_its_status(shop: Shop) -> None:
     connection.close()
 
     assert (response.status, response.reason) == (401, "ProductNotAllowedException")
+
+
+def test_a_new_device_is_let_in_once_somebody_has_entered_its_code(sandbox: Sandbox, shop: Shop) -> None:
+    registered = shop.post_token(json.dumps(GRANT | {"grant_type": "device", "uuid": NEW_DEVICE_UUID})).json
+    assert (registered["expires_in"], registered["interval"]) == (1200, 5)
+    assert registered.keys() == {"device_code", "user_code", "verification_url", "expires_in", "interval"}
+
+    def polls(*, later: int, code: str = registered["device_code"]) -> Answer:
+        sandbox.arm("clock", provider="secuconnect", path="/oauth/token", seconds=later)
+        return shop.post_token(json.dumps(GRANT | {"grant_type": "device", "code": code}))
+
+    assert polls(later=4).json["error"] == "authorization_pending"
+    assert polls(later=1300).json["error"] == "invalid_grant"
+    assert polls(later=11, code="x" * 32).json["error"] == "invalid_grant"
+    given = polls(later=11).json
+    assert given.keys() == {"access_token", "expires_in", "token_type", "scope", "refresh_token"}
+    assert polls(later=11).json["error"] == "invalid_grant"
+    shop.token = given["access_token"]
+    assert shop.create({name: value for name, value in load("01").items() if name != "contract"})["contract"] is None
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/api/v2/Smart/Transactions/1234/canceltrx"),
+        ("POST", "/api/v2/Payment/Transactions/PCI_1/cancel"),
+        ("POST", "/api/v2/Loyalty/MerchantCards/MCD_1/transaction/MCD_1"),
+        ("POST", "/api/v2/Loyalty/Cardgroups"),
+        ("PUT", "/api/v2/Loyalty/Cardgroups/CRG_1"),
+    ],
+)
+def test_what_is_not_imitated_says_so_in_the_shape_of_its_errors(
+    sandbox: Sandbox, shop: Shop, method: str, path: str
+) -> None:
+    assert refused(shop.ask(method, path, "{}")) == (403, 9010)
+    shop.token = "nobody"
+    assert refused(shop.ask(method, path, "{}")) == (401, 9001)
+    assert sandbox.effects() == []
 
 
 def test_a_tills_session_names_neither_contract_nor_device_and_has_one_token(sandbox: Sandbox) -> None:
