@@ -15,7 +15,6 @@ from portal.money import Money
 
 # A reading older than this is grey: somebody else may have used the card since.
 OLD = timedelta(seconds=60)
-ARRIVES_WITHIN = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +41,7 @@ class View:
 
 def view(card: Card, inquiry: Inquiry | None, *, sees_customers: bool) -> View:
     """The card now. `inquiry` is the newest look-up of it, where there is one; `sees_customers` shows the holder."""
-    pending = inquiry is not None and (inquiry.pending or _arriving(card, inquiry))
+    pending = inquiry is not None and inquiry.pending
     failed = _failed(card, inquiry)
     title, text = words.failure_words(inquiry.reason) if inquiry and failed else ("", "")
     shape, status = _status(card)
@@ -102,14 +101,6 @@ def _state(card: Card, inquiry: Inquiry | None, *, pending: bool) -> str:
     if card.read_at is not None:
         return "known"
     return "asking" if pending else "nothing"
-
-
-def _arriving(card: Card, inquiry: Inquiry) -> bool:
-    """Answered, and about to be written on the card: the worker stores the one and then the other."""
-    ended = inquiry.ended_at
-    if inquiry.state != State.ANSWERED or ended is None or (card.read_at is not None and card.read_at >= ended):
-        return False
-    return timezone.now() - ended < ARRIVES_WITHIN
 
 
 def _failed(card: Card, inquiry: Inquiry | None) -> bool:
