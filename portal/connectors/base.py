@@ -122,6 +122,8 @@ class Connector:
     speaks: ClassVar[str] = ""
     # Whether what clean_number returns is always the whole number, so that a card can be remembered by it.
     whole_numbers: ClassVar[bool] = False
+    # The verbs that take what a look-up just gave (Reading.usage_token) in place of the card's number and PIN.
+    by_usage_token: ClassVar[frozenset[str]] = frozenset()
     # Whether its numbers are members', where others' are cards'.
     names_members: ClassVar[bool] = False
     # Whether `activate` makes a card, asked with no number, where others make one usable that is there.
@@ -204,6 +206,12 @@ class Connector:
         A Receipt means done, as if it had come at once. Declined means not done by now: what was on its way may still
         arrive, so it is believed only after a quiet period. Any other Failure means that nobody knows yet.
         """
+        raise Unsupported(reason=Reason.UNSUPPORTED)
+
+    def letter(self, request: PayRequest) -> str:
+        """All that `pay` will send for this request, and where to: kept sealed and given back in PayRequest.letter, so
+        that the same bytes are sent again whatever the settings are by then. For `Settles.BY_RESENDING`. Calls nobody.
+        Raises Declined."""
         raise Unsupported(reason=Reason.UNSUPPORTED)
 
     # Everything below moves value: a Receipt means done, Unclear perhaps done, any other Failure not done.

@@ -1,22 +1,24 @@
-"""CardInquiry: looks up one card by its number, or the end of it, and its password.
+"""CardInquiry: looks up one card by its number, or the end of it, and its password; so looked up, it pays a sale.
 
     GET {base_url}/CardInquiry/{number}?pass={password}        X-Api-Key: {key}
+    POST {base_url}/SaleCreate                                  see `cardinquiry_sales`
 
 From the provider's CardInquiry document: that address, the five status words, UsageToken, the browser key's
 "VisibleKey", and that a server must pass on the shopper's browser. From the vendor's public pages: the key's
 header, the HTTP statuses, error packets, CallerHandling. ASSUMED, since no document says: the names of all
-other fields, how the browser is passed on, and the shapes of "not found"; each is a named constant or a
-setting below.
+other fields, how the browser is passed on, the shapes of "not found", and from which length on a number is the whole
+one; each is a named constant or a setting below.
 """
 
 import ipaddress
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from urllib.parse import quote, urlencode
 
+from portal.connectors import cardinquiry_sales
 from portal.connectors.base import (
     BadNumber,
     BalanceRequest,
@@ -25,8 +27,10 @@ from portal.connectors.base import (
     Connector,
     Declined,
     Misconfigured,
+    PayRequest,
     Reading,
     Reason,
+    Receipt,
     Settings,
     Settles,
     Step,
@@ -34,9 +38,9 @@ from portal.connectors.base import (
     Words,
 )
 from portal.connectors.browser import forwardable
-from portal.connectors.cardinquiry_answers import PRIVATE_MEMBERS, error_packet, is_cards, read_cards
+from portal.connectors.cardinquiry_answers import PRIVATE_MEMBERS, error_packet, is_cards, message, read_cards
 from portal.connectors.failures import bad_input, unreadable
-from portal.connectors.fields import Refused, Sentence, address, choice, number, secret, switch, text
+from portal.connectors.fields import Message, Refused, Sentence, address, choice, number, secret, switch, text
 from portal.connectors.http import HttpAnswer, HttpRequest
 from portal.connectors.redaction import clean
 from portal.connectors.strict_json import read_json
@@ -173,10 +177,32 @@ class CardInquirySettings(Settings):
     )
     # "Individual retailers may impose additional conditions" (CardInquiry document, "Advanced Notes").
     client_context_required: bool = switch(label="Refuse look-ups without the shopper's browser", default=False)
+    # A sale has lines, and a line has a product: the shop's own number for what a card's payment is booked under.
+    product: int = number(
+        label="Product number for payments",
+        help="What a payment by card is booked under, by its number (Pid). 0: no payments are taken here.",
+        minimum=0,
+        maximum=999_999_999,
+        default=0,
+    )
+    # ASSUMED: how a card's payment is called in a sale. Which of the two is the retailer's.
+    payment_type: str = choice(
+        label="How a payment by card is called in a sale",
+        choices=((cardinquiry_sales.PREPAY, "Prepay card"), (cardinquiry_sales.VOUCHER, "Voucher")),
+        default=cardinquiry_sales.PREPAY,
+    )
+    # ASSUMED: only where the answer names the card's number do we know it for certain; else its length has to tell.
+    whole_length: int = number(
+        label="Length of a whole card number",
+        help="A number of so many characters is taken for the whole one. Only cards known by it can pay.",
+        minimum=MINIMUM,
+        maximum=LONGEST_NUMBER,
+        default=12,
+    )
 
 
 class CardInquiry(Connector):
-    """A CardInquiry provider, for looking cards up."""
+    """A CardInquiry provider, for looking cards up and for sales they pay."""
 
     slug = "cardinquiry"
     name = "CardInquiry"
@@ -184,11 +210,13 @@ class CardInquiry(Connector):
         Sentence("The address of your CardInquiry API. Whoever runs your cards has it; often it ends in /OpenApi2."),
         Sentence("A server key for it, from the same people. The key meant for browsers will not do."),
         Sentence("The currency your cards are in."),
+        Sentence("If the cards are to pay: the number of the product that payments are booked under (Pid)."),
     )
     countries = frozenset({"NZ"})
     Settings = CardInquirySettings
     settings: CardInquirySettings
-    settles = Settles.NOTHING_TO_SETTLE
+    settles = Settles.BY_RESENDING
+    by_usage_token = frozenset({"pay"})
     marks = frozenset({"Cards", "error"})
     words = MappingProxyType(
         {
@@ -225,6 +253,13 @@ class CardInquiry(Connector):
         return _SNIPPET % {"url": _in_a_script(f"{options['base_url']}/CardInquiry/"), "key": _in_a_script(key)}
 
     @classmethod
+    def unable(cls, options: Mapping[str, object]) -> Mapping[str, Message]:
+        """Without a product a sale has no line."""
+        if options.get("product"):
+            return {}
+        return {"pay": Message("A payment at %(provider)s is booked under a product, and this connection names none.")}
+
+    @classmethod
     def wants_pin(cls, options: Mapping[str, object]) -> bool:
         """Whether cards of this connection have a password, by its settings without the secrets."""
         return bool(options.get("password_required", CardInquirySettings.password_required))
@@ -255,8 +290,8 @@ class CardInquiry(Connector):
         number = self.settings.check_number
         answer = self._ask(number, CHECK_PIN, None)
         document = read_json(answer.body) if answer.status == 200 else None
-        if message := error_packet(document):
-            raise Declined(reason=Reason.REFUSED, provider_text=answer.redact(message))
+        if said := error_packet(document):
+            raise Declined(reason=Reason.REFUSED, provider_text=answer.redact(said))
         if answer.status == 404:
             raise Unclear(reason=Reason.UNREADABLE)
         if answer.status == 200 and is_cards(document):
@@ -271,7 +306,56 @@ class CardInquiry(Connector):
         pass on where this connection requires it.
         """
         number, client = self._checked(request)
-        return self._read(self._ask(number, request.pin, client), number)
+        reading = self._read(self._ask(number, request.pin, client), number)
+        return replace(reading, number=self._whole(number, reading))
+
+    def letter(self, request: PayRequest) -> str:
+        """The address of the sale and, in the next line, its body."""
+        if not self.settings.product:
+            raise Declined(reason=Reason.UNSUPPORTED)
+        if request.extra is not None or request.amount.currency != self.settings.currency:
+            raise bad_input()
+        body = cardinquiry_sales.write(request, product=self.settings.product, kind=self.settings.payment_type)
+        return f"{self._sales}\n{body}"
+
+    def pay(self, request: PayRequest) -> Receipt:
+        """Stores a sale that the card pays. The provider takes it once, however often it is sent. Raises any Failure.
+
+        Unclear (MISMATCH) with nothing sent where the letter was for another address: its sale is not known here.
+        """
+        address, _, body = (request.letter or self.letter(request)).partition("\n")
+        if address != self._sales:
+            raise Unclear(reason=Reason.MISMATCH)
+        headers = self._headers() | {"Content-Type": "application/json"}
+        answer = self.wire.exchange(
+            HttpRequest(method="POST", url=address, headers=headers, body=body.encode()),
+            secrets={
+                "key": self.settings.api_key,
+                "number": request.number,
+                "token": cardinquiry_sales.token_in(body),
+            },
+            deadline=self.total_seconds,
+            connect_timeout=self.connect_seconds,
+            moves_value=True,
+            on_exchange=self.on_exchange,
+            hidden=PRIVATE_MEMBERS,
+        )
+        return cardinquiry_sales.read(answer)
+
+    @property
+    def _sales(self) -> str:
+        return f"{self.settings.base_url}/SaleCreate"
+
+    def _whole(self, asked: str, reading: Reading) -> str:
+        """The card's whole number, "" where that is not known: by its end alone two cards could be taken for one."""
+        if reading.status not in (CardStatus.USABLE, CardStatus.EMPTY, CardStatus.EXPIRED):
+            return ""
+        try:
+            if named := self.clean_number(reading.number, vars(self.settings) | {"minimum_length": 1}):
+                return named
+        except BadNumber:
+            pass
+        return asked if len(asked) >= self.settings.whole_length else ""
 
     def _ask(self, number: str, pin: str, client: ClientContext | None) -> HttpAnswer:
         return self.wire.exchange(
@@ -308,16 +392,19 @@ class CardInquiry(Connector):
                 raise bad_input() from None
         return number, client if self.settings.client_context_mode != "none" else None
 
-    def _request(self, number: str, pin: str, client: ClientContext | None) -> HttpRequest:
-        url = f"{self.settings.base_url}/CardInquiry/{quote(number, safe='')}"
-        # urlencode, not joining: whatever the password holds stays inside its parameter.
-        query = f"?{urlencode({'pass': pin}, quote_via=quote)}" if pin else ""
-        headers = {
+    def _headers(self) -> dict[str, str]:
+        return {
             "X-Api-Key": self.settings.api_key,
             "Accept": "application/json",
             # "full": errors come back to us instead of being queued or smoothed over.
             "X-Fieldpine-CallerHandling": "full",
         }
+
+    def _request(self, number: str, pin: str, client: ClientContext | None) -> HttpRequest:
+        url = f"{self.settings.base_url}/CardInquiry/{quote(number, safe='')}"
+        # urlencode, not joining: whatever the password holds stays inside its parameter.
+        query = f"?{urlencode({'pass': pin}, quote_via=quote)}" if pin else ""
+        headers = self._headers()
         if client is None:
             return HttpRequest(method="GET", url=url + query, headers=headers)
         if self.settings.client_context_mode == "json_body":
@@ -338,39 +425,29 @@ class CardInquiry(Connector):
         match answer.status:
             case 200:
                 document = read_json(answer.body)
-                if message := error_packet(document):
+                if said := error_packet(document):
                     # ASSUMED: with 200 it is one more way to say "no such card"; real trouble comes with
                     # a status of its own. The message is kept for staff, who may see more in it.
-                    return Reading(status=CardStatus.NOT_FOUND, description=clean(answer.redact(message), limit=200))
+                    return Reading(status=CardStatus.NOT_FOUND, description=clean(answer.redact(said), limit=200))
                 return read_cards(document, number, self.settings.currency, answer.redact)
             case 400:
-                raise Declined(reason=Reason.REFUSED, provider_text=_message(answer))
+                raise Declined(reason=Reason.REFUSED, provider_text=message(answer))
             case 401:
-                raise Misconfigured(reason=Reason.KEY_REFUSED, provider_text=_message(answer))
+                raise Misconfigured(reason=Reason.KEY_REFUSED, provider_text=message(answer))
             case 403:
                 trace = answer.redact(answer.headers.get("x-fieldpine-trace", ""))
-                raise Misconfigured(reason=Reason.ACCESS_REFUSED, provider_text=_message(answer), trace=trace)
+                raise Misconfigured(reason=Reason.ACCESS_REFUSED, provider_text=message(answer), trace=trace)
             case 404:  # the vendor's firewall may answer so at will
                 return Reading(status=CardStatus.NOT_FOUND)
             case 429:
-                raise Declined(
-                    reason=Reason.THROTTLED, provider_text=_message(answer), retry_after=answer.retry_after()
-                )
+                raise Declined(reason=Reason.THROTTLED, provider_text=message(answer), retry_after=answer.retry_after())
             case status if status == 408 or status >= 500:
                 raise Unclear(
                     reason=Reason.SERVER_ERROR,
-                    provider_text=_message(answer),
+                    provider_text=message(answer),
                     retry_after=answer.retry_after(),
                 )
         raise unreadable()  # 202 (stored for later, which we never ask for) and the undocumented
-
-
-def _message(answer: HttpAnswer) -> str:
-    """The message of an error packet, or "": a page of HTML is no message."""
-    try:
-        return answer.redact(error_packet(read_json(answer.body)))
-    except Unclear:
-        return ""
 
 
 def _client_fields(client: ClientContext) -> dict[str, object]:

@@ -12,7 +12,9 @@ from decimal import Decimal
 
 from portal.connectors.base import Balance, CardStatus, Reading, Reason, Unclear
 from portal.connectors.failures import unreadable
+from portal.connectors.http import HttpAnswer
 from portal.connectors.redaction import clean
+from portal.connectors.strict_json import read_json
 from portal.money import Money, MoneyError
 
 BALANCE = "Balance"  # ASSUMED name; a number or decimal string
@@ -53,6 +55,21 @@ def error_packet(document: object) -> str:
     packet = document["error"]
     message = packet.get("Message") if isinstance(packet, dict) else packet
     return clean(message) if isinstance(message, str) and clean(message) else "error"
+
+
+def message(answer: HttpAnswer) -> str:
+    """The message of an error packet, or "": a page of HTML is no message."""
+    try:
+        return answer.redact(error_packet(read_json(answer.body)))
+    except Unclear:
+        return ""
+
+
+def error_code(document: object) -> int:
+    """The code of an error packet, 0 where it has none."""
+    packet = document.get("error") if isinstance(document, dict) else None
+    code = packet.get("Code") if isinstance(packet, dict) else None
+    return code if isinstance(code, int) and not isinstance(code, bool) else 0
 
 
 def read_cards(document: object, number: str, currency: str, redact: Callable[[str], str]) -> Reading:
@@ -118,6 +135,7 @@ def _reading(record: Record, word: str, number: str, currency: str, redact: Call
         expires_at=moment,
         description=_description(record, redact),
         usage_token=_token(record),
+        number=_number(record),
     )
 
 
@@ -127,6 +145,11 @@ def _refuse_other_card(record: Record, number: str) -> None:
         # We may have asked with only the end of the number.
         if echoed is not None and not (isinstance(echoed, str) and _bare(echoed).endswith(_bare(number))):
             raise unreadable()
+
+
+def _number(record: Record) -> str:
+    """The whole number, where the record names it: what was asked for may have been its end."""
+    return next((each for each in map(record.get, NUMBERS) if isinstance(each, str)), "")
 
 
 def _bare(number: str) -> str:

@@ -17,6 +17,7 @@ class Reason(StrEnum):
     NOT_ENOUGH = "not_enough"  # refused: the card holds less money, or fewer points, than were asked for
     CARD_UNKNOWN = "card_unknown"  # refused: the provider has no such card
     CARD_INACTIVE = "card_inactive"  # refused: the card is not active yet, or not any more (blocked, expired)
+    TOKEN_LAPSED = "token_lapsed"  # refused: what a look-up gave for the card is not good any more; look it up again
     ORIGINAL_UNKNOWN = "original_unknown"  # refused: the provider does not know what should be undone or tipped
     TOO_LATE = "too_late"  # refused: what should be undone is settled by now
     PENDING = "pending"  # the provider has it in hand and does not say yet how it ends

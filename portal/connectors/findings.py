@@ -74,6 +74,7 @@ WORDS: Mapping[Reason | Detail, Words] = MappingProxyType(
         ),
         Reason.MEMBER_WANTED: _A_PAYMENT,
         Reason.NOT_ENOUGH: _A_PAYMENT,
+        Reason.TOKEN_LAPSED: _A_PAYMENT,
         Reason.ORIGINAL_UNKNOWN: _A_PAYMENT,
         Reason.TOO_LATE: _A_PAYMENT,
         Reason.PENDING: _A_PAYMENT,

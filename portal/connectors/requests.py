@@ -8,6 +8,7 @@ None stands for their defaults.
 """
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from portal.connectors.fields import Extra
 from portal.money import HARD_CAP, Money, MoneyError, Points
@@ -150,11 +151,19 @@ class SaleRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class PayRequest:
-    """Take `amount` from a card: all of it or nothing."""
+    """Take `amount` from a card: all of it or nothing.
+
+    `usage_token` is that of the look-up before, for a provider that takes it in place of the card and its PIN.
+    `asked_at` is when it was asked for, in the shop's own time zone. `letter` is what Connector.letter wrote, where it
+    was kept: then just that is sent.
+    """
 
     number: str = field(repr=False)
     amount: Money
     reference: str
+    usage_token: str = field(default="", repr=False)
+    asked_at: datetime | None = None
+    letter: str = field(default="", repr=False)
     extra: Extra | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:

@@ -50,7 +50,9 @@ class Reading:
     zone, which the caller knows and we do not. `expires_at` is an aware moment: good before it. `description`
     is the provider's text on the card, or on why there is none: cleaned, to be escaped. `usage_token` stands
     for card and PIN in a later sale and is a secret. `status_word` is the provider's own word, "" where it
-    gave none. `customer` is None where the provider keeps, or tells, nothing of the holder; foreign text too.
+    gave none. `customer` is None where the provider keeps, or tells, nothing of the holder; foreign text too. `number`
+    is the whole number of the card, as `clean_number` returns it, where what was asked for may be less and the answer,
+    or the settings, tell it.
     """
 
     status: CardStatus
@@ -60,6 +62,7 @@ class Reading:
     description: str = ""
     usage_token: str = field(default="", repr=False)
     status_word: str = ""
+    number: str = field(default="", repr=False)
     customer: CustomerDetails | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:

@@ -232,7 +232,7 @@ def _unclear() -> list[Unclear]:
 
 
 # A lost answer is one that was settled afterwards, or still is not.
-LOST = "(o.state IN ('checking', 'needs_person') OR o.settled_by IN ('balance', 'record', 'person'))"
+LOST = "(o.state IN ('checking', 'needs_person') OR o.settled_by IN ('balance', 'record', 'resending', 'person'))"
 _SHARES = f"""
 SELECT s.connection_id, c.name, m.name, m.slug, s.asked, s.unclear, s.failed
 FROM (

@@ -168,6 +168,7 @@ PURPOSES: dict[str, Promise] = {
     "check": _("Reading the card again"),
     "after": _("Reading the card afterwards"),
     "find": _("Reading the provider's record"),
+    "resend": _("Sending the same once more"),
 }
 
 # By (in points?, more than before?).
@@ -366,6 +367,8 @@ def moments(row: Operation, exchanges: list[Exchange]) -> list[Moment]:
             told.append((one.at, _came(one, _meant(row, one))))
         elif one.purpose == "find":
             told.append((one.at, gettext("Asked for the provider's record of it. %(came)s") % {"came": _came(one)}))
+        elif one.purpose == "resend":
+            told.append((one.at, gettext("Sent the same once more. %(came)s") % {"came": _came(one, _meant(row, one))}))
         elif is_last and levels.get(one.purpose):
             told.append((one.at, str(READ[one.purpose]) % {"level": levels[one.purpose]}))
         elif one.purpose == "predict" and is_last and row.predicted_points is not None:

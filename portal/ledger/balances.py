@@ -10,6 +10,10 @@
 A look-up moves no value, so asking again is safe; it is still asked sparingly, because each question counts at the
 provider. What was typed is sealed before it is stored and erased in the transaction that stores the end.
 
+What a look-up gives that stands for card and password (a usage token) is kept, sealed, as long as the look-up: one
+operation may take it. The card is remembered then, where the answer tells its whole number; by the end of a number
+two cards could be taken for one.
+
 A shopper's look-up, from the public page, is kept apart from the staff's: it remembers no card, for anybody can type
 any number there; it takes no hint and keeps neither holder nor token; and of one merchant only a few are asked at once.
 """
@@ -27,7 +31,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from portal.connectors import PROVIDERS, connect
+from portal.connectors import PROVIDERS, connect, doctor
 from portal.connectors.base import (
     BalanceRequest,
     CardStatus,
@@ -91,10 +95,7 @@ def open_look_up(
         fresh.extra = dict(extra or {})
         fresh.last_four = number[-4:]
         fresh.sealed_number = vault.seal(_place(fresh, "number"), number.encode())
-        if client is not None:
-            fresh.sealed_client = vault.seal(
-                _place(fresh, "client"), json.dumps([client.address, client.headers]).encode()
-            )
+        fresh.sealed_client = _sealed(fresh, client)
         fresh.state = State.WANTS_PIN if wants_pin else State.WAITING
         fresh.woken_at = None if wants_pin else timezone.now()
         Inquiry.objects.bulk_create([fresh], ignore_conflicts=True)
@@ -110,7 +111,7 @@ def open_look_up(
 
 
 @inquiry_writer.writes
-def ask_again(*, member: Member, key: uuid.UUID, card: Card) -> Inquiry:
+def ask_again(*, member: Member, key: uuid.UUID, card: Card, client: ClientContext | None = None) -> Inquiry:
     """Ask once more for a card we know. Its number is not typed again: the worker takes it from the card.
 
     The same key gives the look-up it gave before. Raises NotNow, PermissionDenied.
@@ -124,6 +125,7 @@ def ask_again(*, member: Member, key: uuid.UUID, card: Card) -> Inquiry:
         fresh.card, fresh.last_four = card, card.last_four
         last = Inquiry.objects.filter(merchant=member.merchant_id, card=card).order_by("-id").first()
         fresh.extra = last.extra if last else {}
+        fresh.sealed_client = _sealed(fresh, client)
         fresh.state = State.WANTS_PIN if wants_pin else State.WAITING
         fresh.woken_at = None if wants_pin else timezone.now()
         Inquiry.objects.bulk_create([fresh], ignore_conflicts=True)
@@ -194,7 +196,7 @@ def open_for_shopper(
     fresh.card_index, fresh.last_four = cards.index_of(connection, number), number[-4:]
     fresh.sealed_number = vault.seal(_place(fresh, "number"), number.encode())
     fresh.sealed_pin = vault.seal(_place(fresh, "pin"), pin.encode()) if pin else None
-    fresh.sealed_client = vault.seal(_place(fresh, "client"), json.dumps([client.address, client.headers]).encode())
+    fresh.sealed_client = _sealed(fresh, client)
     fresh.state = State.HELD if held or silenced else State.WAITING
     fresh.woken_at = None if held or silenced else timezone.now()
     fresh.save(force_insert=True)
@@ -243,6 +245,12 @@ def _new(*, member: Member, key: uuid.UUID, connection: Connection, index: bytes
 
 def _place(inquiry: Inquiry, field: str) -> vault.Context:
     return vault.Context(merchant=inquiry.merchant_id, table="ledger_inquiry", row=str(inquiry.key), field=field)
+
+
+def _sealed(inquiry: Inquiry, client: ClientContext | None) -> bytes | None:
+    if client is None:
+        return None
+    return vault.seal(_place(inquiry, "client"), json.dumps([client.address, client.headers]).encode())
 
 
 def _wake(inquiry: Inquiry) -> None:
@@ -415,12 +423,15 @@ def _store_reading(inquiry: Inquiry, reading: Reading) -> None:
     cash, bonus = cards.parts_of(reading)
     token = "" if shopper else reading.usage_token
     with transaction.atomic():
+        if inquiry.card is None and not shopper and token and reading.number and _is_of_use(inquiry.connection):
+            inquiry.card = cards.card_of(inquiry.connection, reading.number)
         cards.remember(inquiry.card_id, reading, inquiry.connection.merchant)
         _move(
             inquiry,
             State.ANSWERED,
             **_ERASED,
             ended_at=Now(),
+            card=inquiry.card,
             card_status=reading.status,
             balance_minor=total.minor if total else None,
             balance_currency=total.currency if total else "",
@@ -437,6 +448,12 @@ def _store_reading(inquiry: Inquiry, reading: Reading) -> None:
 @inquiry_writer.writes
 def _store_points(inquiry: Inquiry, points: Points) -> None:
     _move(inquiry, State.ANSWERED, **_ERASED, ended_at=Now(), points=points.count)
+
+
+def _is_of_use(connection: Connection) -> bool:
+    """Whether what a look-up gives can be used for something: else no card is remembered for it."""
+    able = doctor.capabilities(connection.provider, connection.options).can
+    return not PROVIDERS[connection.provider].by_usage_token.isdisjoint(able)
 
 
 def _store_failure(inquiry: Inquiry, failure: Failure) -> None:
@@ -487,6 +504,27 @@ def index_anew(card: Card) -> bool:
         Card.objects.filter(pk=card.pk).update(index=index)
         Inquiry.objects.filter(merchant=card.merchant_id, card_index=before).update(card_index=index)
     return True
+
+
+# ---- What a look-up gives: once, to one operation -------------------------------------------------------------------
+def usable(card: Card) -> uuid.UUID | None:
+    """The key of the card's last answered look-up, where it gave a token that nobody used yet."""
+    kept = timedelta(seconds=settings.LOOK_UP_KEPT_SECONDS)
+    answered = Inquiry.objects.filter(merchant=card.merchant_id, card=card, state=State.ANSWERED, typed_by_shopper="")
+    last = answered.filter(asked_at__gt=Now() - kept).order_by("-id").only("key", "sealed_usage_token").first()
+    return last.key if last is not None and last.sealed_usage_token is not None else None
+
+
+def usage_token(card: Card, looked_up: uuid.UUID) -> str:
+    """What this look-up of the card gave, in a worker; "" where it is used, or erased by now. Raises CannotOpen."""
+    found = Inquiry.objects.filter(merchant=card.merchant_id, card=card, key=looked_up).first()
+    return _open(found, "usage token", found.sealed_usage_token) if found is not None else ""
+
+
+@inquiry_writer.writes
+def use_up(card: Card, looked_up: uuid.UUID) -> None:
+    """Erase the token, in the transaction in which an operation keeps it."""
+    Inquiry.objects.filter(merchant=card.merchant_id, card=card, key=looked_up).update(sealed_usage_token=None)
 
 
 # ---- What the clock does --------------------------------------------------------------------------------------

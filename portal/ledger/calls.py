@@ -6,9 +6,10 @@ Writes nothing itself: operations.py and settling.py store outcome and evidence 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 
@@ -88,6 +89,11 @@ def settles_by_record(operation: Operation) -> bool:
     return PROVIDERS[operation.connection.provider].settles == Settles.BY_REFERENCE
 
 
+def settles_by_resending(operation: Operation) -> bool:
+    """Whether the provider does it once, however often the same is sent."""
+    return PROVIDERS[operation.connection.provider].settles == Settles.BY_RESENDING
+
+
 class Caller:
     """One worker's calls for one operation. `evidence` gathers what is to be stored with the outcome,
     `certificate_until` is when the certificate ends that the provider showed."""
@@ -106,10 +112,19 @@ class Caller:
         with self._understanding():
             return self._connect().balance(BalanceRequest(number=self._number(), extra=extra))
 
-    def call(self) -> Receipt:
+    def write(self, usage_token: str) -> None:
+        """Write down, sealed, all that will be sent: from then on that is sent, again as well. Raises Failure."""
+        letter = self._connect().letter(replace(self._payment(), usage_token=usage_token))
+        self.operation.sealed_input = vault.seal(place(self.operation, "input"), letter.encode())
+
+    def resend(self) -> Receipt:
+        """Send what was written down once more, byte for byte. Raises Failure, CannotOpen."""
+        return self.call("resend")
+
+    def call(self, purpose: str = "call") -> Receipt:
         """Ask for the operation itself, once. Raises Failure, CannotOpen."""
         connector, request = self._connect(), self._request()
-        self._purpose = "call"
+        self._purpose = purpose
         verb: Any = getattr(connector, self.operation.verb)
         with self._understanding():
             receipt: Receipt = verb(request)
@@ -172,10 +187,26 @@ class Caller:
         if operation.verb == "award":
             return AwardRequest(amount=amount, **common)
         if operation.verb == "pay":
-            return PayRequest(amount=amount, **common)
+            return replace(self._payment(), letter=self._letter())
         assert operation.original is not None
         kind = {"void": VoidRequest, "tip": TipRequest}[operation.verb]
         return kind(original=operation.original.provider_reference, amount=amount, **common)
+
+    def _payment(self) -> PayRequest:
+        operation = self.operation
+        return PayRequest(
+            number=self._number(),
+            amount=Money(operation.amount_minor or 0, operation.currency),
+            reference=operation.reference,
+            asked_at=operation.asked_at.astimezone(ZoneInfo(operation.connection.merchant.time_zone)),
+            extra=self._extra("pay"),
+        )
+
+    def _letter(self) -> str:
+        operation = self.operation
+        if operation.looked_up is None or operation.sealed_input is None:
+            return ""
+        return vault.open_sealed(place(operation, "input"), operation.sealed_input).decode()
 
     def _extra(self, verb: str) -> Extra | None:
         declared = self._connect().extras.get(verb)

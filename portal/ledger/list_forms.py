@@ -35,6 +35,7 @@ SETTLED: dict[str, Promise] = {
     "answer": _("The provider's answer"),
     "balance": _("The card's balance"),
     "record": _("The provider's own record"),
+    "resending": _("The same sent again"),
     "person": _("A person"),
 }
 

@@ -254,7 +254,7 @@ class Operation(models.Model):
 
     Amounts are minor units of `currency`; points stand in `points`, without a currency. `key` is minted when the form
     is drawn; its 32 hexadecimal digits are the reference the provider gets. What only the call needs (customer
-    details) is sealed and erased at the end.
+    details, or the letter that is sent again until it is answered) is sealed and erased at the end.
     """
 
     KEYED_HASHES: ClassVar = {"fingerprint": "asked_at > statement_timestamp() - interval '1 day'"}
@@ -279,6 +279,11 @@ class Operation(models.Model):
     load_minor = models.BigIntegerField(null=True, help_text="What of a sale's amount is loaded onto the card.")
     extra = models.JSONField(default=dict, help_text="What only this provider asks for; nothing secret.")
     sealed_input = models.BinaryField(null=True)
+    looked_up = models.UUIDField(
+        null=True,
+        editable=False,
+        help_text="Key of the look-up whose usage token is used: of that and no other, and once.",
+    )
     fingerprint = models.BinaryField(
         help_text="Keyed hash of all that was asked: the same key must mean the same thing."
     )
@@ -329,7 +334,7 @@ class Operation(models.Model):
         default=list,
         help_text="The provider's own receipt: connectors.results.ReceiptLine.as_plain.",
     )
-    settled_by = models.CharField(max_length=20, blank=True, help_text="answer, balance, record or person.")
+    settled_by = models.CharField(max_length=20, blank=True, help_text="answer, balance, record, resending or person.")
     decided_by = models.ForeignKey(Person, null=True, on_delete=models.DO_NOTHING, related_name="+", db_index=False)
     decided_at = models.DateTimeField(null=True)
     decision = models.CharField(max_length=20, blank=True, help_text="What a first person said: happened or did_not.")
@@ -403,7 +408,7 @@ class Operation(models.Model):
             ),
             models.Index(
                 fields=["merchant", "-asked_at", "-id"],
-                condition=Q(settled_by__in=("balance", "record", "person")),
+                condition=Q(settled_by__in=("balance", "record", "resending", "person")),
                 name="operation_settled_later",
             ),
             models.Index(fields=["original"], condition=Q(original__isnull=False), name="operation_of_original"),
@@ -436,7 +441,7 @@ class Exchange(models.Model):
 
     merchant = models.ForeignKey(Merchant, on_delete=models.DO_NOTHING, db_index=False)
     operation = models.ForeignKey(Operation, on_delete=models.DO_NOTHING, db_index=False)
-    purpose = models.CharField(max_length=10, help_text="before, call, check, find or after.")
+    purpose = models.CharField(max_length=10, help_text="before, call, check, find, resend or after.")
     attempt = models.PositiveSmallIntegerField()
     at = models.DateTimeField()
     method = models.CharField(max_length=10)

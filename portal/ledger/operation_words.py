@@ -349,6 +349,7 @@ CANNOT_ASK: dict[str, Promise] = {
         "This is above your limit, and nobody else here may approve so much. An owner can change the limits in "
         "Settings. Nothing was sent."
     ),
+    "look_up_again": _("Look the card up again, with its password: a payment takes a fresh look-up. Nothing was sent."),
     "asker_may_not": _("Who asked for it may not any more. Nothing was sent."),
 }
 
@@ -427,6 +428,7 @@ _ENDS: dict[str, tuple[Promise, Promise]] = {
         _("The card company cannot be reached."),
         _("Nothing was sent. You may try again, or take the payment otherwise."),
     ),
+    Reason.UNSUPPORTED: (_("This connection cannot do that as it is set up."), _SETTINGS),
     Reason.CERTIFICATE: (
         _("The card company's address does not prove who it is."),
         _("Nothing was sent. If it stays so, tell the administrator."),
@@ -497,6 +499,11 @@ def view(operation: Operation, *, after: str, after_pending: bool, behind: Opera
             how = {
                 "balance": gettext("No answer came, and the card's balance moved by exactly this amount."),
                 "record": gettext("No clear answer came, and %(connection)s's own record says that it is done.")
+                % values,
+                "resending": gettext(
+                    "No clear answer came, so the same was sent again, and %(connection)s says that it is done. It is "
+                    "done once, however often it is sent."
+                )
                 % values,
                 "person": gettext("%(name)s looked and says it happened.") % {"name": name_of(operation.decided_by)},
             }.get(operation.settled_by, "")
@@ -580,7 +587,12 @@ def _waiting(operation: Operation, behind: Operation | None, not_now: str) -> tu
 def _unsettled(operation: Operation, shape: str, word: str, values: dict[str, str]) -> View:
     lost = _LOST.get(operation.reason)
     what = (str(lost) % values) if lost else gettext("The answer of %(connection)s cannot be relied on.") % values
-    if operation.state == OperationState.CHECKING:
+    if operation.state == OperationState.CHECKING and operation.looked_up:
+        advice = gettext(
+            "Do not repeat it. We send the same again until %(connection)s answers: it is done once, however often it "
+            "is sent. If the customer pays otherwise meanwhile, tell an owner or manager."
+        ) % {"connection": operation.connection.name}
+    elif operation.state == OperationState.CHECKING:
         advice = gettext(
             "Do not repeat it. We are checking, and the result appears here. You may serve the next customer."
         )
@@ -630,6 +642,7 @@ _PURPOSES: dict[str, Promise] = {
     "after": _("Asked %(connection)s for the card's balance afterwards"),
     "check": _("Asked %(connection)s for the card's balance to find out what became of it"),
     "find": _("Asked %(connection)s how it ended"),
+    "resend": _("Sent the same once more to %(connection)s, which does it once"),
 }
 
 
@@ -647,8 +660,12 @@ def story(operation: Operation, exchanges: Sequence[Exchange]) -> list[Moment]:
         told[1] = replace(told[1], at=operation.approval.asked_at)
     told += [_exchange_moment(operation, exchange) for exchange in exchanges]
     if operation.missing_since:
-        missing = gettext(
-            "The record of %(connection)s does not show it as done. It may still arrive, so we ask once more."
+        missing = (
+            gettext("%(connection)s says no. What was sent before may still arrive, so we send the same once more.")
+            if operation.looked_up
+            else gettext(
+                "The record of %(connection)s does not show it as done. It may still arrive, so we ask once more."
+            )
         )
         told.append(Moment(at=operation.missing_since, text=missing % {"connection": operation.connection.name}))
     if operation.decided_at and operation.decision:
@@ -737,6 +754,7 @@ def _end_words(operation: Operation) -> str:
             "answer": gettext("the answer says so"),
             "balance": gettext("the card's balance moved by exactly this amount"),
             "record": gettext("the card company's own record says so"),
+            "resending": gettext("the answer to the same, sent again, says so"),
             "person": gettext("a person says so"),
         }.get(operation.settled_by, "")
         return f"{word}: {how}." if how else f"{word}."
@@ -767,6 +785,16 @@ def nothing_to(verb: str) -> str:
     if verb == "tip":
         return gettext("There is no payment on this card that can take a tip.")
     return gettext("There is nothing on this card that can be voided.")
+
+
+def look_up_first(connection: Connection, *, pending: bool) -> str:
+    """A payment takes what a look-up gives, and there is none at hand."""
+    if pending:
+        return gettext("The card is being looked up.")
+    return gettext(
+        "At %(connection)s a payment takes a fresh look-up, and each look-up pays once. Look the card up again, with "
+        "its password: press “Ask again”."
+    ) % {"connection": connection.name}
 
 
 def locked() -> str:

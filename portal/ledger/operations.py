@@ -26,7 +26,7 @@ from django.db.models.functions import Now
 
 from portal.connectors import PROVIDERS, doctor
 from portal.connectors.base import Declined, Failure, Misconfigured, Reason, Receipt, Unclear, Unreachable
-from portal.ledger import baskets, calls, cards, clock, limits, wake
+from portal.ledger import balances, baskets, calls, cards, clock, limits, wake
 from portal.ledger.baskets import Basket, WrongBasket
 from portal.ledger.calls import Caller, Levels
 from portal.ledger.models import Approval, Card, Exchange, Operation, OperationState, operation_writer
@@ -174,6 +174,7 @@ def take_in_approved(approval: Approval, *, asker: Member, approver: Member) -> 
 def asked_for(approval: Approval) -> Operation:
     """The operation an approval is about, not stored: what it becomes once it is approved."""
     asked = {name: getattr(approval, name) for name in ASKED}
+    asked["looked_up"] = _look_up_for(approval.verb, approval.card)
     return Operation(**asked, approval=approval, in_flight_key=approval.card.key.bytes, asked_at=clock.now())
 
 
@@ -287,6 +288,8 @@ def _check(wish: Wish, connection: Connection) -> None:
         raise CannotAsk("amount_out_of_range")
     if wish.amount is not None and wish.amount.currency != connection.options.get("currency"):
         raise CannotAsk("other_currency")
+    if wish.verb in provider.by_usage_token and (wish.card is None or balances.usable(wish.card) is None):
+        raise CannotAsk("look_up_again")
     _check_basket(wish, connection)
     _check_original(wish)
 
@@ -350,6 +353,7 @@ def _new(member: Member, key: uuid.UUID, wish: Wish, priority: int) -> Operation
         basket=wish.basket.kept() if wish.basket else None,
         load_minor=wish.basket.load.minor if wish.basket and wish.basket.load else None,
         extra=dict(wish.extra or {}),
+        looked_up=_look_up_for(wish.verb, wish.card),
         in_flight_key=wish.card.key.bytes if wish.card is not None else None,
         priority=priority,
         asked_by_id=member.person_id,
@@ -365,6 +369,13 @@ def _new(member: Member, key: uuid.UUID, wish: Wish, priority: int) -> Operation
     operation.asked_as = json.dumps(asked)
     operation.fingerprint = _fingerprint(operation)
     return operation
+
+
+def _look_up_for(verb: str, card: Card | None) -> uuid.UUID | None:
+    """The look-up that the operation is bound to, where it takes what one gave."""
+    if card is None or verb not in PROVIDERS[card.connection.provider].by_usage_token:
+        return None
+    return balances.usable(card)
 
 
 @operation_writer.writes
@@ -500,8 +511,10 @@ def _run(operation: Operation) -> None:
     calls.give_back_database()
     caller = Caller(operation)
     try:
-        reads = operation.connection.reads_balance_first and operation.card is not None
+        reads = operation.connection.reads_balance_first and operation.card is not None and not operation.looked_up
         before = caller.read("before") if reads else None
+        if operation.looked_up and operation.card and not operation.sealed_input:
+            caller.write(balances.usage_token(operation.card, operation.looked_up))
         levels = calls.levels_of(before) if before else None
         predicted = caller.predict() if operation.verb == "award" else None
         if not _may_send(operation, levels, predicted):
@@ -529,17 +542,20 @@ def _run(operation: Operation) -> None:
 def _may_send(operation: Operation, levels: Levels | None, predicted: int | None = None) -> bool:
     """Store the evidence and that bytes may leave from now on, and make sure at the last moment that this worker still
     holds the lease: one that slept through it must not send late."""
-    known = {"before_minor": levels.minor, "before_points": levels.points, "before_at": clock.now()} if levels else {}
-    return bool(
-        Operation.objects.filter(
-            pk=operation.pk, state=OperationState.RUNNING, attempt=operation.attempt, lease_until__gt=Now()
-        ).update(
-            **known,
-            predicted_points=predicted,
-            unsent=False,
-            lease_until=Now() + timedelta(seconds=settings.OPERATION_LEASE_SECONDS),
-        )
+    known: dict[str, object] = {}
+    if levels:
+        known = {"before_minor": levels.minor, "before_points": levels.points, "before_at": clock.now()}
+    held = Operation.objects.filter(
+        pk=operation.pk, state=OperationState.RUNNING, attempt=operation.attempt, lease_until__gt=Now()
     )
+    lease = Now() + timedelta(seconds=settings.OPERATION_LEASE_SECONDS)
+    if operation.looked_up is None or operation.card is None:
+        return bool(held.update(**known, predicted_points=predicted, unsent=False, lease_until=lease))
+    with transaction.atomic(durable=True):
+        sent = held.update(sealed_input=operation.sealed_input, unsent=False, lease_until=lease)
+        if sent:
+            balances.use_up(operation.card, operation.looked_up)
+    return bool(sent)
 
 
 @operation_writer.writes
@@ -566,7 +582,8 @@ def ended(state: OperationState) -> dict[str, object]:
     }
 
 
-def _told(failure: Failure) -> dict[str, object]:
+def told(failure: Failure) -> dict[str, object]:
+    """What is kept of the provider's word that it is not done, or not known to be."""
     return {
         "reason": failure.reason,
         "provider_text": failure.provider_text,
@@ -614,7 +631,7 @@ def _store_failure(caller: Caller, failure: Failure) -> None:
             if failure.reason == Reason.THROTTLED:
                 connections.hold(caller.operation.connection, seconds=failure.retry_after or 60)
             quiet = timedelta(seconds=settings.QUIET_SECONDS)
-            _leave(caller, state=OperationState.CHECKING, next_attempt_at=Now() + quiet, **_told(failure))
+            _leave(caller, state=OperationState.CHECKING, next_attempt_at=Now() + quiet, **told(failure))
         case Unreachable():
             _store_unsent(caller, failure)
         case _:
@@ -622,7 +639,7 @@ def _store_failure(caller: Caller, failure: Failure) -> None:
 
 
 def _store_refusal(caller: Caller, failure: Failure) -> None:
-    _leave(caller, **ended(OperationState.REFUSED), **_told(failure), settled_by="answer")
+    _leave(caller, **ended(OperationState.REFUSED), **told(failure), settled_by="answer")
     if isinstance(failure, Misconfigured):
         pauses.because_refused(caller.operation.connection, failure.reason)
 
@@ -636,10 +653,10 @@ def _store_unsent(caller: Caller, failure: Failure) -> None:
     if isinstance(failure, Declined | Misconfigured) and not throttled:
         _store_refusal(caller, failure)
     elif attempt > len(UNSENT_PAUSES):
-        _leave(caller, **ended(OperationState.FAILED), **_told(failure))
+        _leave(caller, **ended(OperationState.FAILED), **told(failure))
     else:
         pause = timedelta(seconds=failure.retry_after or UNSENT_PAUSES[attempt - 1])
-        _leave(caller, state=OperationState.WAITING, next_attempt_at=Now() + pause, **_told(failure))
+        _leave(caller, state=OperationState.WAITING, next_attempt_at=Now() + pause, **told(failure))
 
 
 # ---- A worker is gone ------------------------------------------------------------------------------------------

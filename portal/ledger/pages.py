@@ -15,6 +15,8 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from portal import formats
+from portal.connectors import PROVIDERS
+from portal.connectors.base import Reason
 from portal.ledger import basket_words, card_words, list_pages, operation_words, operations, receipts, settling
 from portal.ledger.models import IN_FLIGHT, Card, Exchange, Operation, OperationState
 from portal.merchants import audit, connections
@@ -173,6 +175,8 @@ def _after(request: StaffRequest, found: Operation, exchanges: list[Exchange]) -
         currency = str(found.connection.options.get("currency", ""))
         money = formats.money(Money(found.after_minor, currency)) if found.after_minor is not None else ""
         return money, _points_after(found, money, found.after_points), False
+    if PROVIDERS[found.connection.provider].wants_pin(found.connection.options):
+        return "", "", False  # only whoever has the card's password can ask
     read = next((each for each in exchanges if each.purpose == "after"), None)
     if read is None or read.reason:
         waits = (
@@ -228,7 +232,8 @@ def _follow_ups(request: StaffRequest, found: Operation) -> list[tuple[str, str]
     if found.card is None or not may(role, Permission.LOOK_UP_CARDS):
         return []
     card = reverse("card", args=[request.merchant.slug, found.card.key])
-    if found.state == OperationState.FAILED or found.reason in (settling.DECIDED_NOT, settling.RECORDED_NOT):
+    anew = (settling.DECIDED_NOT, settling.RECORDED_NOT, Reason.TOKEN_LAPSED)
+    if found.state == OperationState.FAILED or found.reason in anew:
         of = f"&of={found.original.key}" if found.original else ""
         may_ask = may(role, operations.PERMISSIONS[found.verb])
         return [(gettext("Start a new one"), f"{card}?do={found.verb}{of}")] if may_ask else []

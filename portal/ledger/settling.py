@@ -1,12 +1,14 @@
 """What became of an operation whose end is not known: every way out of CHECKING and NEEDS PERSON.
 
-    CHECKING ─┬→ DONE                by the balance or the provider's record, after a quiet period
-              ├→ REFUSED             by the provider's record, told twice, a quiet period apart
+    CHECKING ─┬→ DONE                by the balance, the provider's record or resending, after a quiet period
+              ├→ REFUSED             by its record or by resending, told twice, a quiet period apart
               └→ NEEDS PERSON → DONE / REFUSED, by a named person with a reason
 
-Looking is never sending: what was asked once is not asked again here.
+Looking is not sending, but for one case: a provider that does the same thing once, however often it is sent, is sent
+the same bytes again. What was asked of any other is asked once.
 """
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from django.conf import settings
@@ -15,20 +17,27 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
 
-from portal.connectors.base import Declined, Failure, Misconfigured, Reading, Reason, Unclear
+from portal.connectors.base import Declined, Failure, Misconfigured, Reading, Reason, Receipt, Unclear
 from portal.ledger import calls, cards, clock, limits
 from portal.ledger.calls import Caller, Levels
 from portal.ledger.models import Exchange, Operation, OperationState, operation_writer
-from portal.ledger.operations import CannotAsk, ended, proof, refresh_card
-from portal.merchants import access, audit, pauses, standing, switches, tenancy, vault
+from portal.ledger.operations import CannotAsk, ended, proof, refresh_card, told
+from portal.merchants import access, audit, connections, pauses, standing, switches, tenancy, vault
 from portal.merchants.models import Member, Person
 from portal.merchants.roles import Permission
 
-# How often a balance that cannot be read is tried before a person is asked.
+# How often is looked at what cannot be told before a person is asked.
 CHECKS = 5
 
 DECIDED_NOT = "decided_not"
 RECORDED_NOT = "recorded_not"
+
+# Nothing is sent from there: so nothing sealed is kept for it.
+_LEFT_TO_A_PERSON: dict[str, object] = {
+    "state": OperationState.NEEDS_PERSON,
+    "next_attempt_at": None,
+    "sealed_input": None,
+}
 
 # What each verb moves on the card: +1 adds, -1 takes, 0 neither, or, of a sale and of the points for a purchase, what
 # only the provider can say.
@@ -87,29 +96,34 @@ def _take(*ids: int) -> int:
 
 
 def _settle(operation: Operation) -> None:
-    """As the provider can be asked. Nothing is ever sent again."""
+    """As the provider can be asked."""
     caller = Caller(operation)
     if calls.settles_by_record(operation):
-        _settle_by_record(caller)
+        _settle_by_word(caller, caller.find, by="record")
+    elif calls.settles_by_resending(operation) and operation.sealed_input:
+        _settle_by_word(caller, caller.resend, by="resending")
     else:
         _settle_by_balance(caller)
 
 
-def _settle_by_record(caller: Caller) -> None:
-    """The provider's own record of this one operation decides. "Done" is believed at once; "not done" only when it is
-    said again a quiet period later, since what was on its way may arrive meanwhile."""
+def _settle_by_word(caller: Caller, ask: Callable[[], Receipt], *, by: str) -> None:
+    """The provider's own word on this one operation decides: from its record, or its answer to the same once more.
+    "Done" is believed at once; "not done" only when it is said again a quiet period later, since what was on its way
+    may arrive meanwhile."""
     operation = caller.operation
     try:
-        receipt = caller.find()
+        receipt = ask()
     except (Failure, vault.CannotOpen) as failure:
-        found = _unfound(operation, failure)
+        if isinstance(failure, Failure) and failure.reason == Reason.THROTTLED:
+            connections.hold(operation.connection, seconds=failure.retry_after or 60)
+        found = _unfound(operation, failure, by)
         if found.get("state") == OperationState.NEEDS_PERSON:
             found |= _read_for_a_person(caller)
         _close(caller, None, **found)
         if isinstance(failure, Misconfigured):
             pauses.because_refused(operation.connection, failure.reason)
         return
-    _close(caller, None, **ended(OperationState.DONE), settled_by="record", **proof(operation, receipt))
+    _close(caller, None, **ended(OperationState.DONE), settled_by=by, **proof(operation, receipt))
     refresh_card(caller)
 
 
@@ -127,14 +141,15 @@ def _levels_after(levels: Levels) -> dict[str, object]:
     return {"after_minor": levels.minor, "after_points": levels.points, "after_at": clock.now()}
 
 
-def _unfound(operation: Operation, failure: Exception) -> dict[str, object]:
-    """What becomes of an operation that the provider's record did not show as done, and why it did not."""
+def _unfound(operation: Operation, failure: Exception, by: str) -> dict[str, object]:
+    """What becomes of an operation that the provider's word did not show as done, and why it did not."""
     quiet = timedelta(seconds=settings.QUIET_SECONDS)
     if isinstance(failure, Declined) and failure.reason != Reason.THROTTLED:
         if operation.missing_since is None:
             return {"missing_since": clock.now(), "next_attempt_at": Now() + quiet}
         if clock.now() - operation.missing_since >= quiet:
-            return {**ended(OperationState.REFUSED), "settled_by": "record", "reason": RECORDED_NOT}
+            why = {"reason": RECORDED_NOT} if by == "record" else told(failure)
+            return {**ended(OperationState.REFUSED), "settled_by": by, **why}
         return {}  # somebody had it looked at earlier
     if isinstance(failure, Misconfigured):
         return {}  # it has time until somebody has seen to the connection
@@ -144,7 +159,7 @@ def _unfound(operation: Operation, failure: Exception) -> dict[str, object]:
         known = {}
     at_once = isinstance(failure, Unclear) and failure.reason == Reason.DUPLICATE
     if at_once or operation.checks >= CHECKS:
-        return {**known, "state": OperationState.NEEDS_PERSON, "next_attempt_at": None}
+        return {**known, **_LEFT_TO_A_PERSON}
     return known
 
 
@@ -153,20 +168,19 @@ def _settle_by_balance(caller: Caller) -> None:
     both readings are evidence for a person."""
     operation = caller.operation
     if not calls.settles_by_balance(operation) or expected(operation) is None:
-        _close(caller, None, state=OperationState.NEEDS_PERSON, next_attempt_at=None, **_read_for_a_person(caller))
+        _close(caller, None, **_LEFT_TO_A_PERSON, **_read_for_a_person(caller))
         return
     try:
         reading = caller.read("check")
     except (Failure, vault.CannotOpen):
-        state = OperationState.NEEDS_PERSON if operation.checks >= CHECKS else OperationState.CHECKING
-        _close(caller, state=state)
+        _close(caller, **(_LEFT_TO_A_PERSON if operation.checks >= CHECKS else {"state": OperationState.CHECKING}))
         return
     levels = calls.levels_of(reading)
     after = _levels_after(levels)
     if operation.connection.only_this_desk and levels.moved_since(operation) == expected(operation):
         _close(caller, reading, **ended(OperationState.DONE), settled_by="balance", **after)
     else:
-        _close(caller, reading, state=OperationState.NEEDS_PERSON, next_attempt_at=None, **after)
+        _close(caller, reading, **_LEFT_TO_A_PERSON, **after)
 
 
 def expected(operation: Operation) -> tuple[int, int] | None:
@@ -206,14 +220,14 @@ def hand_over(operation: Operation, *, by: Person, reason: str, request: HttpReq
     """
     with transaction.atomic(durable=True):
         standing.still_administers(by)
-        if not _quietly_checking(operation).update(state=OperationState.NEEDS_PERSON, next_attempt_at=None):
+        if not _quietly_checking(operation).update(**_LEFT_TO_A_PERSON):
             raise CannotAsk("not_checking")
         _helped("operation handed over", operation, by, reason, request)
 
 
 @operation_writer.writes
 def look_again(operation: Operation, *, by: Person, reason: str, request: HttpRequest | None = None) -> None:
-    """Look now what became of it, rather than at the next time. Nothing is sent again. Raises as `hand_over` does."""
+    """Look now what became of it, rather than at the next time. Raises as `hand_over` does."""
     with transaction.atomic(durable=True):
         standing.still_administers(by)
         if not _quietly_checking(operation).update(next_attempt_at=Now()):

@@ -8,6 +8,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponse, HttpResponseRedirect, QueryDict
@@ -18,6 +19,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST
+from django_htmx.http import HttpResponseClientRedirect, HttpResponseClientRefresh
 
 from portal import formats, languages
 from portal.connectors import PROVIDERS
@@ -45,6 +47,7 @@ from portal.merchants import audit, connections, switches, tills
 from portal.merchants.access import StaffRequest, member
 from portal.merchants.models import Switch
 from portal.merchants.roles import Permission, may, who_can
+from portal.middleware import client_context
 from portal.money import Money, minor_digits
 
 MOVEMENTS = 10
@@ -139,7 +142,10 @@ def card(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
     """
     found = _card(request, key)
     if request.htmx and request.htmx.target == "reading":
-        return render(request, "ledger/card.html#reading", _reading(request, found))
+        reading = _reading(request, found)
+        if PROVIDERS[found.connection.provider].by_usage_token and not reading["view"].pending:
+            return HttpResponseClientRefresh()  # what the answer gave makes another action possible
+        return render(request, "ledger/card.html#reading", reading)
     if request.htmx and request.htmx.target == "prediction":
         prediction = predictions.find(request, found, request.GET.get("prediction", ""))
         return render(request, "ledger/confirm.html#prediction", {"prediction": prediction, "card_url": request.path})
@@ -195,12 +201,13 @@ def ask_again(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
     except ValueError:
         pressed = uuid.uuid4()
     try:
-        inquiry = balances.ask_again(member=request.member, key=pressed, card=found)
+        inquiry = balances.ask_again(member=request.member, key=pressed, card=found, client=client_context(request))
     except connections.NotNow:
         pass  # the page says so itself
     else:
         if inquiry.state in (State.WANTS_PIN, State.WANTS_NUMBER):
-            return redirect("look_up", request.merchant.slug, inquiry.key)
+            page = reverse("look_up", args=[request.merchant.slug, inquiry.key])
+            return HttpResponseClientRedirect(page) if request.htmx else redirect(page)
     if request.htmx:
         return render(request, "ledger/card.html#reading", _reading(request, found))
     return _see(reverse("card", args=[request.merchant.slug, found.key]))
@@ -250,7 +257,7 @@ def _page(
     return render(request, "ledger/card.html", page, status=status)
 
 
-def _reading(request: StaffRequest, found: Card) -> dict[str, object]:
+def _reading(request: StaffRequest, found: Card) -> dict[str, Any]:
     newest = Inquiry.objects.filter(merchant=request.merchant, card=found).order_by("-id").first()
     if newest is not None and newest.ended_at and (found.read_at is None or found.read_at < newest.ended_at):
         found.refresh_from_db(
@@ -273,10 +280,19 @@ def _reading(request: StaffRequest, found: Card) -> dict[str, object]:
         "not_now": not_now,
         "ask_again_key": uuid.uuid4(),
         "holder": _holder(request, found),
+        "outdated": _is_outdated(found),
         "card_url": reverse("card", args=[request.merchant.slug, found.key]),
         "ask_again_url": reverse("ask_again", args=[request.merchant.slug, found.key]),
         "desk_url": reverse("desk", args=[request.merchant.slug]),
     }
+
+
+def _is_outdated(found: Card) -> bool:
+    """Whether something was done with the card since it was read, where a worker cannot read it by itself."""
+    if found.read_at is None or not PROVIDERS[found.connection.provider].wants_pin(found.connection.options):
+        return False
+    done = Operation.objects.filter(merchant=found.merchant_id, card=found, state=OperationState.DONE)
+    return done.filter(ended_at__gt=found.read_at).exists()
 
 
 def _holder(request: StaffRequest, found: Card) -> dict[str, object]:
@@ -410,9 +426,16 @@ def _why_not(
         return operation_words.locked()
     if found.card_status == CardStatus.NOT_FOUND:
         return gettext("The card company does not know this card.")
+    if verb in PROVIDERS[found.connection.provider].by_usage_token and balances.usable(found) is None:
+        return operation_words.look_up_first(found.connection, pending=_is_looked_up(found))
     if verb in WITH_ORIGINAL and not originals[verb]:
         return operation_words.nothing_to(verb)
     return ""
+
+
+def _is_looked_up(found: Card) -> bool:
+    under_way = (State.WAITING, State.ASKING)
+    return Inquiry.objects.filter(merchant=found.merchant_id, card=found, state__in=under_way).exists()
 
 
 def _originals(request: StaffRequest, found: Card, *, also: str = "") -> dict[str, list[Operation]]:

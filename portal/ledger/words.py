@@ -205,6 +205,10 @@ FAILURES: dict[str, tuple[Promise, Promise]] = {
         _("There is not enough on the card."),
         _("Nothing was taken. Ask for less, or take the rest otherwise."),
     ),
+    Reason.TOKEN_LAPSED: (
+        _("The look-up is too old, or was used already."),
+        _("Nothing was taken. Look the card up again, with its password, and take the payment then."),
+    ),
     Reason.CARD_UNKNOWN: (_("The card company does not know this card."), _("Nothing was changed. Check the number.")),
     Reason.CARD_INACTIVE: (_("The card is not active."), _("Nothing was changed. Activate it first.")),
     Reason.TOO_LATE: (_("It is too late for that: the card company has settled it."), _("Nothing was changed.")),

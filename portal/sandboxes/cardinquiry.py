@@ -61,6 +61,7 @@ from portal.sandboxes.store import Effect
 
 SERVER_KEY = "demo-server-key.CardInquiry"
 VISIBLE_KEY = "demo-VisibleKey.CardInquiry"  # public by nature: the document has it stand in the shop's own page
+PRODUCT = 12345  # what its demo shop books payments under; any other will do as well
 PIN = "1234"
 
 SHORTEST_CODE = 4  # "the last 4 or 5 characters"
@@ -436,7 +437,7 @@ CARDINQUIRY = kit.Provider(
         kit.Route(method="GET", path=re.compile(r"/CardInquiry/(?P<card>[^/]+)", re.IGNORECASE), handle=look_up),
         kit.Route(method="POST", path=re.compile(r"/SaleCreate", re.IGNORECASE), handle=sell),
     ),
-    credentials={"api_key": SERVER_KEY, "visible_key": VISIBLE_KEY},
+    credentials={"api_key": SERVER_KEY, "visible_key": VISIBLE_KEY, "product": str(PRODUCT)},
     cards=tuple(kit.Card(number=card.number, pin=card.pin, does=card.does) for card in CARDS),
     subject=subject,
     refusal=refusal,

@@ -105,9 +105,9 @@ def create(call: Call, db: sqlite3.Connection, *, loaded: Mapping[str, tuple[int
 
 
 def external_id(call: Call) -> str:
-    """Which sale a call is about, for counting."""
+    """Which sale a call is about and by which bytes, for counting: the same sale in other bytes is counted apart."""
     try:
-        return str(_read(call.body)["ExternalId"])
+        return f"{_read(call.body)['ExternalId']} {hashlib.sha256(call.body).hexdigest()[:12]}"
     except Wrong:
         return "no sale"
 

@@ -605,6 +605,9 @@ def test_the_defaults_are_the_documented_ones():
         "password_required": True,
         "client_context_mode": "prefixed_headers",
         "client_context_required": False,
+        "product": 0,
+        "payment_type": "prepay",
+        "whole_length": 12,
     }
 
 

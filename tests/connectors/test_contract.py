@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -62,6 +63,7 @@ SETTINGS: dict[str, dict[str, object]] = {
         "api_key": "canary-server-key",
         "currency": "EUR",
         "minimum_length": 4,
+        "product": 12345,
     },
     "paywizard": {
         "client_id": "825429536610058240",
@@ -102,7 +104,13 @@ REQUESTS: dict[str, Any] = {
 
 # What only one provider can be asked: another currency, ids of another shape, cards that it makes itself.
 EUROS, RINGGIT = Money(1050, "EUR"), Money(1050, "MYR")
+NOON = datetime(2026, 11, 28, 10, 35, tzinfo=UTC)
 REQUESTS_OF: dict[str, dict[str, Any]] = {
+    "cardinquiry": {
+        "pay": PayRequest(
+            number=NUMBER, amount=EUROS, reference=REFERENCE, usage_token="canary-usage-token", asked_at=NOON
+        ),
+    },
     "revenuemonster": {
         "award": AwardRequest(number=NUMBER, amount=RINGGIT, reference=REFERENCE),
         "issue_code": CodeRequest(amount=RINGGIT, reference=REFERENCE),
@@ -568,6 +576,8 @@ def call(connector, *, verb, entry=None, amount_minor=1050, currency="USD", poin
     wanted = {each.name for each in dataclasses.fields(REQUEST_OF[verb])}
     if "amount" in wanted:
         given["amount"] = Money(amount_minor, currency)
+    if "asked_at" in given:
+        given["asked_at"] = datetime.fromisoformat(given["asked_at"])
     if "points" in wanted:
         given["points"] = Points(points)
     if verb == "activate":

@@ -41,6 +41,7 @@ SENTENCES: dict[Reason | Detail, str] = {
     Reason.NOT_ENOUGH: "{} answers a mere question as if it were a payment.",
     Reason.CARD_UNKNOWN: "{} does not know the card number for tests.",
     Reason.CARD_INACTIVE: "The card number for tests is that of a card that is not active.",
+    Reason.TOKEN_LAPSED: "{} answers a mere question as if it were a payment.",
     Reason.ORIGINAL_UNKNOWN: "{} answers a mere question as if it were a payment.",
     Reason.TOO_LATE: "{} answers a mere question as if it were a payment.",
     Reason.PENDING: "{} answers a mere question as if it were a payment.",
@@ -493,8 +494,9 @@ OF_THE_CONNECTION = {Reason.UNREACHABLE, Reason.CERTIFICATE, Reason.ADDRESS_REFU
 # What a check cannot come to, and why; it has its words all the same.
 NEVER: dict[str, dict[Reason, str]] = {
     "cardinquiry": {
-        **dict.fromkeys([Reason.NOT_ENOUGH, Reason.ORIGINAL_UNKNOWN, Reason.TOO_LATE], "it has no payments"),
-        **dict.fromkeys([Reason.PENDING, Reason.DUPLICATE], "it has no payments"),
+        **dict.fromkeys([Reason.NOT_ENOUGH, Reason.TOKEN_LAPSED], "only a payment can be told so"),
+        **dict.fromkeys([Reason.ORIGINAL_UNKNOWN, Reason.TOO_LATE], "it undoes no payments"),
+        **dict.fromkeys([Reason.PENDING, Reason.DUPLICATE], "it does a thing once, however often it is sent"),
         **dict.fromkeys([Reason.CARD_UNKNOWN, Reason.CARD_INACTIVE], "it tells them in a reading"),
         Reason.MISMATCH: "it calls that unreadable",
         Reason.BAD_INPUT: "the settings take no bad number",
@@ -502,12 +504,14 @@ NEVER: dict[str, dict[Reason, str]] = {
         Reason.MEMBER_WANTED: "its check takes no points",
     },
     "paywizard": {
+        Reason.TOKEN_LAPSED: "it takes card numbers, not what a look-up gave",
         Reason.WRONG_KEY: "it has no keys for browsers",
         Reason.BAD_INPUT: "the settings take no bad number",
         Reason.UNSUPPORTED: "it has a check",
         Reason.MEMBER_WANTED: "its check takes no points",
     },
     "revenuemonster": {
+        Reason.TOKEN_LAPSED: "it takes card numbers, not what a look-up gave",
         Reason.MISMATCH: "its check is about no member",
         Reason.CARD_INACTIVE: "no code of its appendix says so of a member",
         Reason.WRONG_KEY: "it has no keys for browsers",
@@ -516,6 +520,7 @@ NEVER: dict[str, dict[Reason, str]] = {
         Reason.MEMBER_WANTED: "its check takes no points",
     },
     "secuconnect": {
+        Reason.TOKEN_LAPSED: "it takes card numbers, not what a look-up gave",
         **dict.fromkeys([Reason.ORIGINAL_UNKNOWN, Reason.PENDING, Reason.DUPLICATE], "its check is about no operation"),
         Reason.UNKNOWN_WORD: "no word in its look-up has to be known",
         Reason.WRONG_KEY: "it has no keys for browsers",
@@ -961,7 +966,7 @@ def test_nothing_secret_is_in_what_is_found(serve, visit, slug):
 # ---- What a connection can do ------------------------------------------------------------------------------------
 
 CAN: dict[str, tuple[str, ...]] = {
-    "cardinquiry": ("balance",),
+    "cardinquiry": ("balance", "pay"),
     "paywizard": tuple(verb for verb in VERBS if verb not in ("sale", "award", "issue_code")),
     "revenuemonster": ("balance", "award", "issue_points", "redeem_points"),
     "secuconnect": ("balance", "activate", "top_up", "sale", "pay", "void"),

@@ -11,8 +11,8 @@ import pytest
 from django.db import connections
 
 from portal.desk import demo
-from portal.ledger import calls, cards, operations
-from portal.ledger.models import Card, Operation
+from portal.ledger import balances, calls, cards, operations
+from portal.ledger.models import Card, Inquiry, Operation
 from portal.merchants import practice, tenancy
 from portal.merchants.models import Connection, Member
 from portal.money import Money, Points
@@ -20,6 +20,7 @@ from tests.conftest import Sandbox
 
 CARD = "914639258868500"  # 30.10 and 53 points
 CALLS = {
+    "cardinquiry": "/SaleCreate",
     "revenuemonster": "/v3/loyalty/",
     "paywizard": "/ovstrade/openLoyaltyPay/",
     "secuconnect": "/api/v2/Smart/Transactions",
@@ -124,6 +125,43 @@ def awards(jung: Any, alice: Any, revenuemonster: Connection, sandbox: Sandbox, 
     settings.OPERATION_SECONDS, settings.OPERATION_LEASE_SECONDS, settings.QUIET_SECONDS = 2, 6, 0
     with tenancy.merchant(jung.pk):
         yield Till(Member.objects.select_related("merchant", "person").get(person=alice), revenuemonster, sandbox)
+
+
+class Counter(Till):
+    """Alice's till with CardInquiry's cards, which pay after they were looked up."""
+
+    def looks_up(self, number: str, pin: str = "1234") -> Inquiry:
+        """Type both and let a worker ask."""
+        inquiry = balances.open_look_up(
+            member=self.member, key=uuid.uuid4(), connection=self.connection, number=number, client=None
+        )
+        return self.answers(inquiry, pin)
+
+    def answers(self, inquiry: Inquiry, pin: str = "1234") -> Inquiry:
+        balances.give_pin(inquiry, pin=pin)
+        balances.answer(inquiry.pk)
+        inquiry.refresh_from_db()
+        return inquiry
+
+    def sold(self) -> list[tuple[str, int]]:
+        """Reference and amount of each payment, by the provider's journal."""
+        return [(each["reference"], each["amount"]) for each in self.effects() if each["verb"] == "pay"]
+
+    def bytes_sent(self, operation: Operation) -> list[int]:
+        """How often the sale came to the provider: a number for each wording in which it came."""
+        calls = self.sandbox.call("GET", "/_sandbox/calls")["cardinquiry"]["by_subject"]
+        return [count for subject, count in calls.items() if subject.startswith(operation.reference)]
+
+
+@pytest.fixture
+def counter(jung: Any, alice: Any, arrange: Callable[[], Any], sandbox: Sandbox, settings: Any) -> Iterator[Counter]:
+    settings.OPERATION_SECONDS, settings.OPERATION_LEASE_SECONDS, settings.QUIET_SECONDS = 1, 5, 0
+    with arrange():
+        practice.add(jung, {"cardinquiry": sandbox.credentials("cardinquiry")})
+        connection = jung.connection_set.get(provider="cardinquiry", environment="sandbox")
+        Connection.objects.filter(pk=connection.pk).update(per_second=1000)
+    with tenancy.merchant(jung.pk):
+        yield Counter(Member.objects.select_related("merchant", "person").get(person=alice), connection, sandbox)
 
 
 @pytest.fixture
