@@ -88,6 +88,7 @@ app.conf.update(
             ("mail", "sweep_mails"),
             ("merchants", "sweep_drafts"),
             ("shopper", "sweep_tries"),
+            ("codes", "sweep_codes"),
         )
     }
     | {
@@ -105,7 +106,9 @@ app.conf.update(
         },
     },
 )
-app.autodiscover_tasks(["portal.merchants", "portal.ledger", "portal.mail", "portal.shopper", "portal.desk"])
+app.autodiscover_tasks(
+    ["portal.merchants", "portal.ledger", "portal.mail", "portal.shopper", "portal.codes", "portal.desk"]
+)
 
 
 @signals.worker_init.connect

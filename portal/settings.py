@@ -149,6 +149,7 @@ INSTALLED_APPS = [
     "portal.mail",
     "portal.customers",
     "portal.ledger",
+    "portal.codes",
     "portal.shopper",
     "portal.desk",
 ]
@@ -363,6 +364,9 @@ OPERATION_CONNECT_SECONDS = env_count("OPERATION_CONNECT_SECONDS", 5, least=1)
 OPERATION_SECONDS = env_count("OPERATION_SECONDS", 30, least=1)
 OPERATION_LEASE_SECONDS = env_count("OPERATION_LEASE_SECONDS", OPERATION_SECONDS + 15, least=2)
 QUIET_SECONDS = env_count("QUIET_SECONDS", 120, least=1)
+# A code for a customer to scan is shown for so many hours at most. Nobody can be asked what became of one; a customer
+# scans it at the till.
+CODE_HOURS = env_count("CODE_HOURS", 24, least=1)
 # How long a wish above somebody's limit waits for a second person.
 APPROVAL_SECONDS = env_count("APPROVAL_SECONDS", 15 * 60, least=1)
 # The test of a connection asks three times at most; a worker silent for longer is taken for dead.

@@ -10,6 +10,8 @@ from django.contrib.auth.decorators import login_required
 from django.urls import path
 
 from portal import languages
+from portal.codes import callbacks
+from portal.codes import pages as shown_codes
 from portal.desk import (
     card_holder,
     connection_health,
@@ -113,6 +115,8 @@ urlpatterns = [
     path("invitation/", invitation_pages.invitation, name="invitation"),
     path("invitations/<path:token>", invitation_pages.link, name="invitation_link"),
     # The public balance page: for everybody, so `shop` and not `merchant`, which is for members.
+    # What providers tell by themselves; the key is the connection's.
+    path("callbacks/<uuid:key>/", callbacks.hear, name="callback"),
     path("b/<slug:shop>/", shopper.balance_page, name="balance_page"),
     path("b/<slug:shop>/style.css", shopper.balance_style, name="balance_style"),
     path("b/<slug:shop>/logo", shopper.balance_logo, name="balance_logo"),
@@ -131,6 +135,10 @@ urlpatterns = [
     path("m/<slug:merchant>/cards/<uuid:key>/", till.card, name="card"),
     path("m/<slug:merchant>/cards/<uuid:key>/ask-again/", till.ask_again, name="ask_again"),
     path("m/<slug:merchant>/cards/<uuid:key>/confirm/", till.confirm, name="confirm"),
+    path("m/<slug:merchant>/codes/new/", shown_codes.new_code, name="new_code"),
+    path("m/<slug:merchant>/codes/new/make/", shown_codes.make_code, name="make_code"),
+    path("m/<slug:merchant>/codes/<uuid:key>/", shown_codes.code, name="code"),
+    path("m/<slug:merchant>/codes/<uuid:key>/cancel/", shown_codes.cancel, name="cancel_code"),
     path("m/<slug:merchant>/operations/", list_pages.operations, name="operations"),
     path("m/<slug:merchant>/operations/save/", saved_view_pages.save_operations, name="save_operations"),
     path("m/<slug:merchant>/cards/save/", saved_view_pages.save_cards, name="save_cards"),

@@ -23,7 +23,7 @@ from portal.customers.models import Customer, Purpose
 from portal.desk.administration.deeds import Deed
 from portal.desk.administration.pages import site
 from portal.desk.administration.rows import Rows
-from portal.ledger import approvals, balances, cards, holders, holding, operations, shifts
+from portal.ledger import approvals, balances, cards, codes, holders, holding, operations, shifts
 from portal.ledger.models import (
     Approval,
     Card,
@@ -175,6 +175,27 @@ class Shop:
         return self._pays(other_card, running=leased, checking=left, needs_person={})
 
     @cached_property
+    def code(self) -> Operation:
+        """One that is shown, and may be cancelled."""
+        there = Connection(merchant=self.merchant, provider="revenuemonster", name="Points", environment="live")
+        there.options = PROVIDERS["revenuemonster"].Settings.options(
+            {
+                **dict.fromkeys(["base_url", "oauth_url"], "https://revenuemonster.invalid"),
+                "client_id": "1",
+                "public_key": "",
+            }
+        )
+        connections.seal_secrets(there, {"client_secret": "secret", "private_key": "key"})
+        there.save()
+        amount, extra = Money(1000, "MYR"), {"paid_with": "other"}
+        wish = operations.Wish(verb="issue_code", card=None, connection=there, amount=amount, extra=extra)
+        made = operations.request(member=self.owner, key=uuid.uuid4(), wish=wish)
+        done = {"ended_at": timezone.now(), "lease_until": None, "provider_reference": f"code{self.merchant.pk}"}
+        self._goes(made, running={"lease_until": timezone.now()}, done=done)
+        codes.keep(made, f"https://revenuemonster.invalid/qr/{self.merchant.slug}")
+        return made
+
+    @cached_property
     def till(self) -> Till:
         store = Store.objects.create(merchant=self.merchant, name=f"Store of {self.merchant.name}")
         made, _cookie = tills.open_here(
@@ -277,6 +298,9 @@ class Shop:
         """A payment taken through these states, as no code of ours would."""
         wish = operations.Wish(verb="pay", card=card, amount=Money(1000, self.merchant.currency))
         made = operations.request(member=self.owner, key=uuid.uuid4(), wish=wish)
+        return self._goes(made, **through)
+
+    def _goes(self, made: Operation, **through: dict[str, object]) -> Operation:
         operation_writer._open.set(True)
         try:
             for state, became in through.items():
@@ -324,6 +348,8 @@ SAMPLES: dict[str, Sample] = {
     "receipt": lambda shop: shop.operation.key,
     "evidence": lambda shop: shop.operation.key,
     "attention_case": lambda shop: shop.unclear.key,
+    **dict.fromkeys(["code", "cancel_code"], lambda shop: shop.code.key),
+    "callback": lambda shop: shop.code.connection.key,
     "approval": lambda shop: shop.approval.key,
     "withdraw_approval": lambda shop: shop.approval.key,
     # customers
@@ -354,6 +380,8 @@ POSTING: dict[str, Permission] = {
 
 # Addresses below no merchant: for EVERYBODY, for those who are SIGNED_IN, or for ADMINISTRATORS: to others not there.
 EVERYBODY, SIGNED_IN, ADMINISTRATORS = "everybody", "those who are signed in", "administrators"
+# For machines that prove who they are in each message: everybody else is refused, whoever is signed in.
+PROVED = "whoever proves it"
 ELSEWHERE: dict[str, str] = {
     # desk
     "readyz": EVERYBODY,
@@ -396,6 +424,8 @@ ELSEWHERE: dict[str, str] = {
     "choose": SIGNED_IN,
     "found": SIGNED_IN,
     "end_viewing": SIGNED_IN,
+    # providers
+    "callback": PROVED,
     # shoppers
     "balance_page": EVERYBODY,
     "balance_style": EVERYBODY,

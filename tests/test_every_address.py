@@ -6,7 +6,7 @@ import uuid
 from django.utils.html import escape
 
 from portal.merchants.roles import Permission, Role, may, who_can
-from tests.addresses import ADMINISTRATORS, ELSEWHERE, EVERYBODY, POSTING, SAMPLES, Address, Shop
+from tests.addresses import ADMINISTRATORS, ELSEWHERE, EVERYBODY, POSTING, PROVED, SAMPLES, Address, Shop
 from tests.crawling import ADDRESSES, METHODS, STAFF, Answer, Visitor, accepted, essence, forms_on, told_apart
 
 OPEN = {200, 302, 303}
@@ -95,7 +95,7 @@ def test_another_merchants_things_look_like_things_that_never_were(staff, jung_s
 
 def test_somebody_signed_out_is_sent_to_sign_in_and_back(outside, staff, jung_shop, findings):
     for address in ADDRESSES:
-        if ELSEWHERE.get(address.name) == EVERYBODY:
+        if ELSEWHERE.get(address.name) in (EVERYBODY, PROVED):
             continue
         path = address.of(jung_shop)
         for method in accepted(staff[Role.OWNER], path):
@@ -110,7 +110,8 @@ def test_somebody_signed_out_is_sent_to_sign_in_and_back(outside, staff, jung_sh
 def test_addresses_below_no_merchant_answer_those_they_are_for(outside, strangers, staff, jung_shop, findings):
     for address in (each for each in ADDRESSES if not each.below_merchant):
         path = address.of(jung_shop)
-        visitors = [*strangers, *staff.values()] + ([outside] if ELSEWHERE.get(address.name) == EVERYBODY else [])
+        for_all = ELSEWHERE.get(address.name) in (EVERYBODY, PROVED)
+        visitors = [*strangers, *staff.values()] + ([outside] if for_all else [])
         for visitor in visitors:
             administers = ELSEWHERE.get(address.name) == ADMINISTRATORS and visitor.who == "an administrator"
             for method in METHODS:
@@ -118,6 +119,8 @@ def test_addresses_below_no_merchant_answer_those_they_are_for(outside, stranger
                 wanted = ANSWERED[method] | {405}
                 if (ELSEWHERE.get(address.name) == ADMINISTRATORS and not administers) or path.endswith("/nothing/"):
                     wanted = {404}
+                if ELSEWHERE.get(address.name) == PROVED:
+                    wanted = {403}
                 findings.check(
                     answer.status in wanted and not to_sign_in(answer, visitor),
                     f"{method} {path} as {visitor.who}: {answer.status} {answer.location}",

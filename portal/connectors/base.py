@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
@@ -37,7 +38,7 @@ from portal.connectors.requests import (
     TopUpRequest,
     VoidRequest,
 )
-from portal.connectors.results import Balance, CardStatus, Reading, Receipt, ReceiptLine
+from portal.connectors.results import Balance, CardStatus, News, Reading, Receipt, ReceiptLine, Unproved
 from portal.connectors.tokens import TokenStore, own
 from portal.money import Money, Points
 
@@ -65,6 +66,7 @@ __all__ = [
     "Field",
     "FindRequest",
     "Misconfigured",
+    "News",
     "PayRequest",
     "PointsRequest",
     "Reading",
@@ -79,6 +81,7 @@ __all__ = [
     "TipRequest",
     "TopUpRequest",
     "Unclear",
+    "Unproved",
     "Unreachable",
     "Unsupported",
     "VoidRequest",
@@ -275,6 +278,20 @@ class Connector:
         """Whether the provider itself sends an e-mail about money that is put on a card, to the customer who is named
         with it: then nobody else does."""
         return False
+
+    # Whether the provider tells by itself what happened, at an address of ours that the merchant enters there.
+    tells: ClassVar[bool] = False
+
+    @classmethod
+    def is_heard(cls, options: Mapping[str, object]) -> bool:
+        """Whether a connection with these `options` can tell what the provider says from what anybody says."""
+        return False
+
+    @classmethod
+    def hear(cls, options: Mapping[str, object], headers: Mapping[str, str], body: bytes, now: datetime) -> News:
+        """What a message says that came in for a connection with these `options`, at `now`. Calls nobody. Raises
+        Unproved for all that is not surely the provider's own, and said just now."""
+        raise Unproved
 
     @classmethod
     def knows_as(cls, number: str) -> bool:

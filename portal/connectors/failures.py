@@ -20,6 +20,8 @@ class Reason(StrEnum):
     TOKEN_LAPSED = "token_lapsed"  # refused: what a look-up gave for the card is not good any more; look it up again
     ORIGINAL_UNKNOWN = "original_unknown"  # refused: the provider does not know what should be undone or tipped
     TOO_LATE = "too_late"  # refused: what should be undone is settled by now
+    CLAIMED = "claimed"  # refused: somebody has claimed the code by now, and has what it gives
+    ENDED = "ended"  # refused: the time of the code was over before anybody claimed it
     PENDING = "pending"  # the provider has it in hand and does not say yet how it ends
     DUPLICATE = "duplicate"  # the provider has seen this reference: how the first attempt ended is not said
     MISMATCH = "mismatch"  # a good answer, but about another card, amount or operation than ours

@@ -77,6 +77,8 @@ WORDS: Mapping[Reason | Detail, Words] = MappingProxyType(
         Reason.TOKEN_LAPSED: _A_PAYMENT,
         Reason.ORIGINAL_UNKNOWN: _A_PAYMENT,
         Reason.TOO_LATE: _A_PAYMENT,
+        Reason.CLAIMED: _A_PAYMENT,
+        Reason.ENDED: _A_PAYMENT,
         Reason.PENDING: _A_PAYMENT,
         Reason.DUPLICATE: _A_PAYMENT,
         Reason.CARD_UNKNOWN: Words(

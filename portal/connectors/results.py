@@ -158,6 +158,25 @@ def first_lines(lines: Iterable[ReceiptLine]) -> tuple[ReceiptLine, ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
+class News:
+    """What a provider told by itself, in a message that is proved to be its own.
+
+    `nonce` is the message's own: one that comes again is somebody else's copy. `claimed` is the provider's handle (the
+    `provider_reference` of the Receipt) of a code that somebody has claimed, "" where the message says nothing that we
+    know; `amount` is what the code was made for and `points` what it gave, each None where it is not told.
+    """
+
+    nonce: str
+    claimed: str = ""
+    amount: Money | None = None
+    points: Points | None = None
+
+
+class Unproved(Exception):
+    """A message that came in and may be anybody's."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Receipt:
     """Proof that what was asked is done.
 

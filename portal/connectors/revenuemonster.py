@@ -10,7 +10,8 @@ token, how requests are signed, every other call, that amounts are in sen. ASSUM
 number without a country is a Malaysian one, and what an error code proves (see the answers).
 
 There is no reference and no way to ask how an award ended: one operation is sent once, and what is not known then is
-for a person. An award through a code gives nothing until somebody scans it.
+for a person. An award through a code gives nothing until somebody scans it, and no call asks what became of a code: it
+is learnt from what the provider tells by itself (`hear`), or from how it refuses to cancel it.
 """
 
 import base64
@@ -36,6 +37,7 @@ from portal.connectors.base import (
     Declined,
     Detail,
     Extra,
+    News,
     PointsRequest,
     Reading,
     Reason,
@@ -44,6 +46,7 @@ from portal.connectors.base import (
     Settles,
     Step,
     Unclear,
+    Unproved,
     VoidRequest,
     Words,
 )
@@ -59,10 +62,12 @@ from portal.connectors.revenuemonster_answers import (
     read_code,
     read_id,
     read_member,
+    read_news,
     read_points,
     read_token,
     wants_another_token,
 )
+from portal.connectors.strict_json import read_object
 from portal.connectors.tokens import Tokens, with_token
 from portal.money import Money, Points
 
@@ -70,10 +75,12 @@ SANDBOX, PRODUCTION = "https://sb-open.revenuemonster.my", "https://open.revenue
 SANDBOX_OAUTH, PRODUCTION_OAUTH = "https://sb-oauth.revenuemonster.my", "https://oauth.revenuemonster.my"
 SPENDING, REWARD = "/v3/loyalty/spending-reward", "/v3/loyalty/reward"
 CURRENCY = "MYR"  # the only one, by the document
+TOLERANCE = 120  # seconds that a signature may be old or early
 REGION = "MY"
 SHORTEST_ID, LONGEST_ID = 13, 20  # ASSUMED; samples have 19 digits, and no phone number has so many
 MEMBER = re.compile(f"[1-9][0-9]{{{SHORTEST_ID - 1},{LONGEST_ID - 1}}}")
 A_RINGGIT = Money(100, CURRENCY)
+NONCE = re.compile("[!-~]{8,100}")  # ASSUMED lengths; samples have 32 letters
 
 
 # ---- Settings ----------------------------------------------------------------------------------------------
@@ -218,7 +225,8 @@ class RevenueMonster(Connector):
     CONNECT_SECONDS = 5.0
     TOTAL_SECONDS = 20.0
     marks = frozenset({"accessToken", "error", "item"})
-    clock_tolerance = 120
+    clock_tolerance = TOLERANCE
+    tells = True
     words = MappingProxyType(
         {
             Reason.ACCESS_REFUSED: Words(
@@ -237,14 +245,6 @@ class RevenueMonster(Connector):
         super().__init__(*given, **more)
         known = self.settings
         self.tokens: Tokens = self.token_store((known.oauth_url, known.client_id, known.client_secret))
-
-    @classmethod
-    def unable(cls, options: Mapping[str, object]) -> Mapping[str, Message]:
-        """No page shows a code yet, so there is none to take back either."""
-        return {
-            "issue_code": Message("Tillside cannot show the codes of %(provider)s yet."),
-            "void": Message("Only codes of %(provider)s can be taken back, and Tillside cannot show them yet."),
-        }
 
     @classmethod
     def step(cls, method: str, url: str) -> Message | None:
@@ -275,6 +275,31 @@ class RevenueMonster(Connector):
         if verb in cls.extras and extra.get("paid_with") == "wechat_oa":
             return Message("%(provider)s has probably given these points already: WeChat Pay does so by itself.")
         return None
+
+    @classmethod
+    def is_heard(cls, options: Mapping[str, object]) -> bool:
+        """With the provider's public key alone."""
+        return bool(options.get("public_key"))
+
+    @classmethod
+    def hear(cls, options: Mapping[str, object], headers: Mapping[str, str], body: bytes, now: datetime) -> News:
+        """A message signed by the provider's key less than two minutes ago. ASSUMED: what one about a code says."""
+        nonce, timestamp = headers.get("X-Nonce-Str", ""), headers.get("X-Timestamp", "")
+        if not NONCE.fullmatch(nonce) or not re.fullmatch("[0-9]{1,11}", timestamp):
+            raise Unproved
+        if abs(now.timestamp() - int(timestamp)) > TOLERANCE:
+            raise Unproved
+        document = read_object(body)
+        if not document:
+            raise Unproved
+        try:
+            signed = signing.signed_text(signing.canonical(document), method="post", nonce=nonce, timestamp=timestamp)
+            proved = signing.verifies(signed, headers.get("X-Signature", ""), str(options.get("public_key") or ""))
+        except signing.BadKey:
+            raise Unproved from None
+        if not proved:
+            raise Unproved
+        return read_news(document, nonce)
 
     def check(self) -> Iterator[Step]:
         """Fetches a token and asks what a purchase of one ringgit would give: only that is signed with our key."""

@@ -20,6 +20,7 @@ from portal.connectors.base import (
     Detail,
     Failure,
     Misconfigured,
+    News,
     Reading,
     Reason,
     Unclear,
@@ -29,7 +30,7 @@ from portal.connectors.http import HttpAnswer
 from portal.connectors.redaction import clean
 from portal.connectors.results import POINTS
 from portal.connectors.strict_json import is_whole, read_object
-from portal.money import HARD_CAP, Points
+from portal.money import HARD_CAP, Money, Points
 
 PRIVATE_MEMBERS = (
     *("accessToken", "refreshToken", "qrCodeUrl", "name", "email", "nric", "phoneNumber", "birthDate", "gender"),
@@ -37,6 +38,7 @@ PRIVATE_MEMBERS = (
 )
 """Members never kept as evidence: who somebody is, what lets us in, and what gives points to whoever has it."""
 CODE_ID = re.compile("[0-9A-Za-z]{1,64}")
+CLAIMED, REDEEMED = "LOYALTY_SPENDING_REWARD_CLAIMED", "REDEEMED"  # ASSUMED, with all that a message about a code says
 CODE_ADDRESS = re.compile(r"https?://[!-~]{1,500}")
 
 # Credentials, or what the merchant has not been let do: for a person. (Reason, what lies behind it.)
@@ -86,7 +88,8 @@ DECLINED: Mapping[str, Reason] = MappingProxyType(
         **dict.fromkeys(("MEMBER_NOT_FOUND", "MEMBER_NOT_MERCHANT"), Reason.CARD_UNKNOWN),
         **dict.fromkeys(("LOYALTY_INSUFFICIENT", "INSUFFICIENT_LOYALTY_BALANCE"), Reason.NOT_ENOUGH),
         **dict.fromkeys(("LOYALTY_SPENDING_NOT_FOUND", "LOYALTY_NOT_FOUND", "QR_INVALID"), Reason.ORIGINAL_UNKNOWN),
-        **dict.fromkeys(("LOYALTY_POINT_ALREADY_REDEEMED", "QR_REDEEMED", "LOYALTY_EXPIRED"), Reason.TOO_LATE),
+        **dict.fromkeys(("LOYALTY_POINT_ALREADY_REDEEMED", "QR_REDEEMED"), Reason.CLAIMED),
+        "LOYALTY_EXPIRED": Reason.ENDED,
     }
 )
 # Perhaps done.
@@ -223,6 +226,22 @@ def read_code(answer: HttpAnswer) -> tuple[str, str]:
     ):
         raise unreadable()
     return id, address
+
+
+def read_news(document: Data, nonce: str) -> News:
+    """What a message says that the provider sent by itself; nothing, where it is none that we know."""
+    told = document.get("data")
+    if document.get("eventType") != CLAIMED or not isinstance(told, dict) or told.get("status") != REDEEMED:
+        return News(nonce=nonce)
+    id, amount, points = told.get("id"), told.get("amount"), told.get("point")
+    if not (isinstance(id, str) and CODE_ID.fullmatch(id)):
+        return News(nonce=nonce)
+    return News(
+        nonce=nonce,
+        claimed=id,
+        amount=Money(amount, "MYR") if is_whole(amount) and 0 < amount <= HARD_CAP else None,
+        points=Points(points) if is_whole(points) and 0 <= points <= HARD_CAP else None,
+    )
 
 
 def read_member(answer: HttpAnswer, *, number: str, phone: str) -> Reading:

@@ -31,8 +31,8 @@ class BadKey(ValueError):
 
 def canonical(body: Mapping[str, object]) -> bytes:
     """The one form of a body that is signed, and sent: sorted at every level, without white space, in UTF-8, and with
-    the letters escaped that the provider's own encoder escapes."""
-    text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    the letters escaped that the provider's own encoder escapes. A Decimal is written as the float it stands for."""
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=float)
     return text.translate(_ESCAPED).encode()
 
 

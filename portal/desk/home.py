@@ -8,6 +8,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from portal.codes import pages as codes
 from portal.desk import connection_tiles, demo, first_steps, needs, today, yesterday
 from portal.ledger import new_card, shift_pages, shifts, words
 from portal.ledger.models import Inquiry
@@ -50,6 +51,7 @@ def page(request: StaffRequest, status: int = 200, **more: object) -> HttpRespon
         "under_way": _under_way(request),
         "time_zone": request.merchant.time_zone,
         "new_card_url": _new_card_url(request),
+        "new_code_url": _new_code_url(request),
     }
     if at_the_back:  # those who sit: whoever stands at a till wants the next card, not yesterday
         mine, day = request.connections, yesterday.date()
@@ -68,6 +70,13 @@ def _new_card_url(request: StaffRequest) -> str:
     if not may(request.member.role, Permission.ACTIVATE_CARDS) or not new_card.makers(request):
         return ""
     return reverse("new_card", args=[request.merchant.slug])
+
+
+def _new_code_url(request: StaffRequest) -> str:
+    """Where points are given by a code, for whoever may and where a provider makes them."""
+    if not may(request.member.role, Permission.MOVE_POINTS) or not codes.makers(request):
+        return ""
+    return reverse("new_code", args=[request.merchant.slug])
 
 
 def _recent(request: StaffRequest) -> list[Line]:

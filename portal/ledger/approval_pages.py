@@ -113,11 +113,13 @@ def withdraw(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
     return redirect("approval", request.merchant.slug, found.key)
 
 
-def first_outcome(request: StaffRequest, found: Approval, *, verb: str, exact: list[tuple[str, str]]) -> HttpResponse:
-    """The form's key was used for another wish: where that stands, and the way to a new one, which keeps what was typed
-    (`exact`)."""
+def first_outcome(
+    request: StaffRequest, found: Approval, *, url: str, verb: str, exact: list[tuple[str, str]]
+) -> HttpResponse:
+    """The form's key was used for another wish: where that stands, and the way to a new one at `url`, which keeps what
+    was typed (`exact`)."""
     start_new = {
-        "url": reverse("card", args=[request.merchant.slug, found.card.key]),
+        "url": url,
         "verb": verb,
         # A key of its own: a form drawn anew keeps the first one's for as long as that waits.
         "exact": [*exact, ("key", str(uuid.uuid4()))],
@@ -179,7 +181,7 @@ def _show(
         "shape": words.SHAPES[state],
         "word": state.label,
         "title": words.thing(found),
-        "card_name": operation_words.card_name(found.card.last_four),
+        "card_name": words.card_of(found),
         "sentence": words.wish(found, request.person),
         "basket": basket_words.of(found),
         "advice": words.over(found, state) if over else words.who_and_until(able, found),
@@ -195,7 +197,7 @@ def _show(
         "withdraw_url": reverse("withdraw_approval", args=[slug, found.key]) if is_mine and not over else "",
         "is_mine": is_mine,
     }
-    if may(request.member.role, Permission.LOOK_UP_CARDS):
+    if found.card is not None and may(request.member.role, Permission.LOOK_UP_CARDS):
         page["card_url"] = reverse("card", args=[slug, found.card.key])
     if confirming and decides:
         approves = form.cleaned_data["verdict"] == APPROVE

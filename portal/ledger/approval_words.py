@@ -29,6 +29,8 @@ _WANTS: dict[str, Promise] = {
     "void": _("%(name)s wants to void %(original)s on %(card)s."),
     "tip": _("%(name)s wants to take a tip of %(amount)s from %(card)s."),
     "award": _("%(name)s wants to give the points for a purchase of %(amount)s to %(card)s."),
+    "issue_code": _("%(name)s wants to show a code that gives the points for a purchase of %(amount)s."),
+    "cancel_code": _("%(name)s wants to cancel %(original)s."),
     "issue_points": _("%(name)s wants to give %(amount)s to %(card)s."),
     "redeem_points": _("%(name)s wants to redeem %(amount)s from %(card)s."),
 }
@@ -39,6 +41,8 @@ _LET: dict[str, Promise] = {
     "void": _("Let %(name)s void %(original)s on %(card)s at %(connection)s."),
     "tip": _("Let %(name)s take a tip of %(amount)s from %(card)s at %(connection)s."),
     "award": _("Let %(name)s give the points for a purchase of %(amount)s to %(card)s at %(connection)s."),
+    "issue_code": _("Let %(name)s show a code of %(connection)s that gives the points for a purchase of %(amount)s."),
+    "cancel_code": _("Let %(name)s cancel %(original)s at %(connection)s."),
     "issue_points": _("Let %(name)s give %(amount)s to %(card)s at %(connection)s."),
     "redeem_points": _("Let %(name)s redeem %(amount)s from %(card)s at %(connection)s."),
 }
@@ -49,6 +53,10 @@ _DO_NOT_LET: dict[str, Promise] = {
     "void": _("Do not let %(name)s void %(original)s on %(card)s at %(connection)s."),
     "tip": _("Do not let %(name)s take a tip of %(amount)s from %(card)s at %(connection)s."),
     "award": _("Do not let %(name)s give the points for a purchase of %(amount)s to %(card)s at %(connection)s."),
+    "issue_code": _(
+        "Do not let %(name)s show a code of %(connection)s that gives the points for a purchase of %(amount)s."
+    ),
+    "cancel_code": _("Do not let %(name)s cancel %(original)s at %(connection)s."),
     "issue_points": _("Do not let %(name)s give %(amount)s to %(card)s at %(connection)s."),
     "redeem_points": _("Do not let %(name)s redeem %(amount)s from %(card)s at %(connection)s."),
 }
@@ -90,7 +98,7 @@ def wish(approval: Approval, reader: Person) -> str:
     asked = _as_operation(approval)
     told = operation_words.planned(asked)
     if approval.asked_by_id != reader.pk:
-        told = str(_WANTS[approval.verb]) % _values(approval)
+        told = str(_WANTS[_kind(approval)]) % _values(approval)
     return f"{told} {gettext('The card is activated, too.')}" if approval.also_activate else told
 
 
@@ -127,12 +135,12 @@ def question(approval: Approval, *, approves: bool) -> tuple[str, str, str]:
     values = _values(approval)
     if approves:
         return (
-            str(_LET[approval.verb]) % values,
+            str(_LET[_kind(approval)]) % values,
             gettext("It is sent at once, in the name of %(name)s, with yours beside it.") % values,
             gettext("Approve"),
         )
     return (
-        str(_DO_NOT_LET[approval.verb]) % values,
+        str(_DO_NOT_LET[_kind(approval)]) % values,
         gettext("Nothing is sent, and %(name)s sees your answer at once. This cannot be changed.") % values,
         gettext("Refuse"),
     )
@@ -150,12 +158,21 @@ def not_yours(approval: Approval, reader: Person) -> str:
     return gettext("It is above your own limit, too.")
 
 
+def card_of(approval: Approval) -> str:
+    """The card it is about."""
+    return operation_words.card_of(_as_operation(approval))
+
+
+def _kind(approval: Approval) -> str:
+    return operation_words.kind(_as_operation(approval))
+
+
 def _values(approval: Approval) -> dict[str, str]:
     asked = _as_operation(approval)
     return {
         "name": approval.asked_by.name,
         "amount": operation_words.amount(asked),
-        "card": operation_words.card_name(approval.card.last_four),
+        "card": operation_words.card_of(asked),
         "connection": approval.connection.name,
         "original": operation_words.a_thing(approval.original) if approval.original else "",
     }

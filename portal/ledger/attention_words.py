@@ -37,6 +37,7 @@ NAMES: dict[str, Promise] = {
     "void_pay": _("Void of a payment"),
     "void_top_up": _("Void of a top-up"),
     "void_sale": _("Void of a sale"),
+    "void_issue_code": _("Cancelling of a code"),
 }
 
 TITLES: dict[str, Promise] = {
@@ -52,6 +53,7 @@ TITLES: dict[str, Promise] = {
     "void_pay": _("Void of a payment of %(amount)s"),
     "void_top_up": _("Void of a top-up of %(amount)s"),
     "void_sale": _("Void of a sale of %(amount)s"),
+    "void_issue_code": _("Cancelling of a code for a purchase of %(amount)s"),
 }
 
 MAYBE: dict[str, Promise] = {
@@ -67,6 +69,7 @@ MAYBE: dict[str, Promise] = {
     "void_pay": _("The money may or may not have been given back."),
     "void_top_up": _("The money may or may not have been taken back."),
     "void_sale": _("The sale may or may not have been taken back."),
+    "void_issue_code": _("The code may or may not have been cancelled."),
 }
 
 FACTS: dict[tuple[str, str], Promise] = {
@@ -94,6 +97,8 @@ FACTS: dict[tuple[str, str], Promise] = {
     ("void_top_up", DID_NOT): _("%(amount)s was not taken back from •••• %(card)s."),
     ("void_sale", HAPPENED): _("A sale of %(amount)s was taken back on •••• %(card)s."),
     ("void_sale", DID_NOT): _("The sale of %(amount)s was not taken back on •••• %(card)s."),
+    ("void_issue_code", HAPPENED): _("The code for a purchase of %(amount)s was cancelled."),
+    ("void_issue_code", DID_NOT): _("The code for a purchase of %(amount)s was not cancelled."),
 }
 
 # The second beat. Whole sentences: in other languages the verb stands elsewhere.
@@ -122,6 +127,8 @@ RECORDS: dict[tuple[str, str], Promise] = {
     ("void_top_up", DID_NOT): _("Record that %(amount)s was not taken back from •••• %(card)s."),
     ("void_sale", HAPPENED): _("Record that a sale of %(amount)s was taken back on •••• %(card)s."),
     ("void_sale", DID_NOT): _("Record that the sale of %(amount)s was not taken back on •••• %(card)s."),
+    ("void_issue_code", HAPPENED): _("Record that the code for a purchase of %(amount)s was cancelled."),
+    ("void_issue_code", DID_NOT): _("Record that the code for a purchase of %(amount)s was not cancelled."),
 }
 
 VERDICTS: dict[str, Promise] = {HAPPENED: _("It happened"), DID_NOT: _("It did not")}
@@ -306,6 +313,11 @@ def suggestion(row: Operation) -> str:
             return gettext("The provider did not say how many points it would be: compare both readings yourself.")
         if _kind(row) in ("sale", "void_sale"):
             return gettext("A balance cannot tell: what a sale earns is the card company's to say.")
+        if _kind(row) == "void_issue_code":
+            return gettext(
+                "A balance cannot tell: nobody's points have moved yet. If somebody claims the code, the provider tells"
+                " us, and then it was not cancelled."
+            )
         return gettext("A balance cannot tell whether a card was activated.")
     if row.before_at is None:
         return gettext("The card was not read before, so there is nothing to compare.")

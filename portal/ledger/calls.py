@@ -18,6 +18,7 @@ from portal.connectors.base import (
     ActivateRequest,
     AwardRequest,
     BalanceRequest,
+    CodeRequest,
     Connector,
     CustomerDetails,
     Declined,
@@ -186,6 +187,8 @@ class Caller:
             return SaleRequest(lines=basket.lines, load=basket.load, amount=amount, customer=self._customer(), **common)
         if operation.verb == "award":
             return AwardRequest(amount=amount, **common)
+        if operation.verb == "issue_code":
+            return CodeRequest(amount=amount, reference=operation.reference, extra=common["extra"])
         if operation.verb == "pay":
             return replace(self._payment(), letter=self._letter())
         assert operation.original is not None

@@ -22,6 +22,9 @@ POINTS = ("issue_points", "redeem_points")
 # The kinds of operation that have an amount, in the order people read them.
 VERBS = ("pay", "top_up", "sale", "void", "tip", "award", *POINTS)
 
+# What is a way around another's limit keeps within that: a code gives the points for a purchase, too.
+_WITHIN = {"issue_code": "award"}
+
 Table = Mapping[tuple[str, str], int]
 """What stands: the most, by role and verb."""
 
@@ -42,7 +45,7 @@ def exceeded(row: Operation | Approval, merchant: Merchant, limit_of: Callable[[
     What a sale loads onto the card has to keep within the limit of adding money, too: otherwise a sale would be the way
     around it.
     """
-    limit = limit_of(row.verb)
+    limit = limit_of(_WITHIN.get(row.verb, row.verb))
     if limit is not None and _beyond(row, limit, merchant) > 0:
         return limit
     most = limit_of("top_up") if row.load_minor else None

@@ -1,7 +1,7 @@
 """What happened: cards, operations with their exchanges, and look-ups.
 
-Look-ups are written by balances.py only, limits by limits.py, approvals by approvals.py, operations by
-operations.py until their end is known or unclear, by settling.py from there, everything else by operations.py.
+Look-ups are written by balances.py only, limits by limits.py, approvals by approvals.py, codes by codes.py, operations
+by operations.py until their end is known or unclear, by settling.py from there, everything else by operations.py.
 """
 
 import uuid
@@ -24,6 +24,7 @@ shift_writer = Writer("portal.ledger.shifts")
 limit_writer = Writer("portal.ledger.limits")
 approval_writer = Writer("portal.ledger.approvals")
 view_writer = Writer("portal.ledger.saved_views")
+code_writer = Writer("portal.ledger.codes")
 
 
 class State(models.TextChoices):
@@ -464,6 +465,49 @@ class Exchange(models.Model):
         indexes = [models.Index(fields=["merchant", "operation", "id"], name="exchange_of_operation")]
 
 
+class CodeRows(WrittenRows["Code"]):
+    """Codes."""
+
+    writer = code_writer
+
+
+class Code(models.Model):
+    """What a customer scans, made by the operation it belongs to. Whoever has the address has what it gives, and it has
+    to be shown: so it stands here in the open for as long as that, and is erased afterwards.
+
+    What became of it is read from here and from the operations that would cancel it, see portal/codes/states.py.
+    """
+
+    merchant = models.ForeignKey(Merchant, on_delete=models.DO_NOTHING, db_index=False)
+    operation = models.OneToOneField(Operation, on_delete=models.DO_NOTHING, help_text="That made it.")
+    address = models.CharField(max_length=500, blank=True, help_text="What is scanned; erased when that is over.")
+    made_at = models.DateTimeField()
+    claimed_at = models.DateTimeField(null=True, help_text="When the provider told that somebody has claimed it.")
+    claimed_points = models.BigIntegerField(null=True, help_text="What that gave, where it told.")
+
+    objects = CodeRows.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["merchant", "id"], name="code_of_merchant"),
+            models.CheckConstraint(
+                condition=Q(claimed_at=None) | Q(address=""), name="code_is_not_shown_once_it_is_claimed"
+            ),
+            models.CheckConstraint(
+                condition=Q(claimed_points=None) | Q(claimed_at__isnull=False, claimed_points__gte=0),
+                name="code_gives_points_when_claimed",
+            ),
+        ]
+        indexes = [models.Index(fields=["made_at"], condition=~Q(address=""), name="code_shown")]
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        code_writer.require()
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        raise TypeError("A code is never deleted.")
+
+
 class CallCount(models.Model):
     """How many calls a connection made in one hour that ended alike and took about as long. Written by health.py.
 
@@ -600,7 +644,7 @@ class Approval(models.Model):
 
     merchant = models.ForeignKey(Merchant, on_delete=models.DO_NOTHING)
     connection = models.ForeignKey(Connection, on_delete=models.DO_NOTHING)
-    card = models.ForeignKey(Card, on_delete=models.DO_NOTHING)
+    card = models.ForeignKey(Card, null=True, on_delete=models.DO_NOTHING)
     original = models.ForeignKey(Operation, null=True, on_delete=models.DO_NOTHING, related_name="+")
     key = models.UUIDField(editable=False)
     verb = models.CharField(max_length=20, help_text="connectors.base.VERBS.")

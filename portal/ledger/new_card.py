@@ -5,6 +5,7 @@ The card has no number before it is made, so nothing of it can be looked up; its
 
 import dataclasses
 import uuid
+from collections.abc import Sequence
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponse, HttpResponseRedirect
@@ -25,12 +26,16 @@ VERB = "activate"
 
 
 def makers(request: StaffRequest) -> list[Connection]:
-    """The connections a card can be made at, by name; on a till those that serve its store."""
-    mine = request.connections
-    if request.till is not None:
-        served = connection_settings.serves(request.till.store)
-        mine = list(request.merchant.connection_set.filter(served).defer("sealed_secrets").order_by("name", "id"))
-    return [each for each in mine if _makes(each)]
+    """The connections a card can be made at, by name."""
+    return [each for each in served(request) if _makes(each)]
+
+
+def served(request: StaffRequest) -> Sequence[Connection]:
+    """The merchant's connections, by name; on a till those that serve its store."""
+    if request.till is None:
+        return request.connections
+    here = connection_settings.serves(request.till.store)
+    return list(request.merchant.connection_set.filter(here).defer("sealed_secrets").order_by("name", "id"))
 
 
 def _makes(connection: Connection) -> bool:

@@ -21,7 +21,7 @@ from portal.connectors.base import Reason
 from portal.ledger import basket_words, words
 from portal.ledger.baskets import Basket
 from portal.ledger.models import OVER, Card, Exchange, Operation, OperationState
-from portal.ledger.operations import SEALED_ELSEWHERE, UNSENT_PAUSES, WITHDRAWN, WORKER_LOST
+from portal.ledger.operations import NO_CODE_SHOWN, SEALED_ELSEWHERE, UNSENT_PAUSES, WITHDRAWN, WORKER_LOST
 from portal.ledger.settling import DECIDED_NOT, RECORDED_NOT
 from portal.merchants.models import Connection, Person
 from portal.money import Money
@@ -50,13 +50,28 @@ def card_name(last_four: str) -> str:
 
 
 def card_of(operation: Operation) -> str:
-    """The operation's card: one that is not made yet has no number."""
-    return card_name(operation.card.last_four) if operation.card else gettext("a new card")
+    """The operation's card: one that is not made yet has no number, and a code is for nobody's before it is claimed."""
+    if operation.card:
+        return card_name(operation.card.last_four)
+    return gettext("whoever scans it") if is_about_a_code(operation) else gettext("a new card")
 
 
-def _kind(operation: Operation) -> str:
-    """Its verb; where a card was to be made, "make"."""
+def is_about_a_code(operation: Operation) -> bool:
+    """Whether it makes a code, or cancels one."""
+    return kind(operation) in ("issue_code", "cancel_code")
+
+
+def kind(operation: Operation) -> str:
+    """Its verb; where a card was to be made, "make", and where a code is to be cancelled, "cancel_code"."""
+    if operation.verb == "void" and operation.original is not None and operation.original.verb == "issue_code":
+        return "cancel_code"
     return "make" if operation.verb == "activate" and operation.in_flight_key is None else operation.verb
+
+
+def _thing_and_card(operation: Operation) -> str:
+    """Payment of $12.50, •••• 8500."""
+    what = thing(operation)
+    return what if is_about_a_code(operation) else f"{what}, {card_of(operation)}"
 
 
 def name_of(person: Person | None) -> str:
@@ -91,6 +106,8 @@ _THING: dict[str, Promise] = {
     "void": _("Void of %(amount)s"),
     "tip": _("Tip of %(amount)s"),
     "award": _("Points for a purchase of %(amount)s"),
+    "issue_code": _("Code for a purchase of %(amount)s"),
+    "cancel_code": _("Cancelling of a code for a purchase of %(amount)s"),
     "issue_points": _("Issue of %(amount)s"),
     "redeem_points": _("Redemption of %(amount)s"),
 }
@@ -103,6 +120,8 @@ _A_THING: dict[str, Promise] = {
     "void": _("a void of %(amount)s"),
     "tip": _("a tip of %(amount)s"),
     "award": _("points for a purchase of %(amount)s"),
+    "issue_code": _("a code for a purchase of %(amount)s"),
+    "cancel_code": _("the cancelling of a code for a purchase of %(amount)s"),
     "issue_points": _("an issue of %(amount)s"),
     "redeem_points": _("a redemption of %(amount)s"),
 }
@@ -110,12 +129,12 @@ _A_THING: dict[str, Promise] = {
 
 def thing(operation: Operation) -> str:
     """Payment of $12.50."""
-    return str(_THING[_kind(operation)]) % {"amount": amount(operation)}
+    return str(_THING[kind(operation)]) % {"amount": amount(operation)}
 
 
 def a_thing(operation: Operation) -> str:
     """A payment of $12.50, inside a sentence."""
-    return str(_A_THING[_kind(operation)]) % {"amount": amount(operation)}
+    return str(_A_THING[kind(operation)]) % {"amount": amount(operation)}
 
 
 TITLES: dict[str, Promise] = {
@@ -127,6 +146,7 @@ TITLES: dict[str, Promise] = {
     "void": _("Void"),
     "tip": _("Tip"),
     "award": _("Points for a purchase"),
+    "issue_code": _("Code"),
     "issue_points": _("Points given"),
     "redeem_points": _("Points redeemed"),
 }
@@ -134,7 +154,7 @@ TITLES: dict[str, Promise] = {
 
 def title(operation: Operation) -> str:
     """Payment."""
-    return str(TITLES[_kind(operation)])
+    return str(TITLES["void" if (what := kind(operation)) == "cancel_code" else what])
 
 
 # ---- A line in the card's list ------------------------------------------------------------------------------------
@@ -147,6 +167,8 @@ _YOU: dict[str, Promise] = {
     "void": _("You voided %(original)s"),
     "tip": _("You took a tip of %(amount)s"),
     "award": _("You gave the points for a purchase of %(amount)s"),
+    "issue_code": _("You showed a code for a purchase of %(amount)s"),
+    "cancel_code": _("You cancelled a code for a purchase of %(amount)s"),
     "issue_points": _("You issued %(amount)s"),
     "redeem_points": _("You redeemed %(amount)s"),
 }
@@ -159,6 +181,8 @@ _SOMEBODY: dict[str, Promise] = {
     "void": _("%(name)s voided %(original)s"),
     "tip": _("%(name)s took a tip of %(amount)s"),
     "award": _("%(name)s gave the points for a purchase of %(amount)s"),
+    "issue_code": _("%(name)s showed a code for a purchase of %(amount)s"),
+    "cancel_code": _("%(name)s cancelled a code for a purchase of %(amount)s"),
     "issue_points": _("%(name)s issued %(amount)s"),
     "redeem_points": _("%(name)s redeemed %(amount)s"),
 }
@@ -180,7 +204,7 @@ def line(operation: Operation, reader: Person) -> str:
         "amount": amount(operation),
         "original": a_thing(operation.original) if operation.original else "",
     }
-    return str((_YOU if mine else _SOMEBODY)[_kind(operation)]) % values
+    return str((_YOU if mine else _SOMEBODY)[kind(operation)]) % values
 
 
 def movement(operation: Operation) -> str:
@@ -205,6 +229,9 @@ _CONFIRM: dict[str, Promise] = {
     "pay": _("Take {amount} from card {card} at {connection}."),
     "tip": _("Take a tip of {amount} from card {card} at {connection}, beside {original}."),
     "award": _("Give card {card} at {connection} the points for a purchase of {amount}."),
+    "issue_code": _(
+        "Show a code at {connection}. Whoever scans it first is given the points for a purchase of {amount}."
+    ),
     "issue_points": _("Give {amount} to card {card} at {connection}."),
     "redeem_points": _("Redeem {amount} from card {card} at {connection}."),
 }
@@ -221,8 +248,10 @@ _CONFIRM_VOID: dict[str, Promise] = {
         "Undo {original} on card {card} at {connection}, all {amount} of it. What the card earned by it, and what was"
         " loaded with it, is taken off the card again."
     ),
+    "issue_code": _("Cancel {original} at {connection}. Whoever scans it then is given nothing."),
 }
 _BUTTON: dict[str, Promise] = {
+    "issue_code": _("Show the code"),
     "make": _("Make the card"),
     "activate": _("Activate the card"),
     "top_up": _("Add %(amount)s"),
@@ -237,6 +266,7 @@ _BUTTON_VOID: dict[str, Promise] = {
     "pay": _("Void the payment of %(amount)s"),
     "top_up": _("Void the top-up of %(amount)s"),
     "sale": _("Void the sale of %(amount)s"),
+    "issue_code": _("Cancel the code"),
 }
 
 
@@ -377,6 +407,8 @@ _TOLD: dict[str, Promise] = {
     "void": _("Voided %(original)s on %(card)s."),
     "tip": _("Took a tip of %(amount)s from %(card)s."),
     "award": _("Gave %(card)s the points for a purchase of %(amount)s."),
+    "issue_code": _("Made a code for a purchase of %(amount)s."),
+    "cancel_code": _("Cancelled %(original)s."),
     "issue_points": _("Gave %(amount)s to %(card)s."),
     "redeem_points": _("Redeemed %(amount)s from %(card)s."),
 }
@@ -389,6 +421,8 @@ _PLANNED: dict[str, Promise] = {
     "void": _("Void %(original)s on %(card)s."),
     "tip": _("Take a tip of %(amount)s from %(card)s."),
     "award": _("Give %(card)s the points for a purchase of %(amount)s."),
+    "issue_code": _("Make a code for a purchase of %(amount)s."),
+    "cancel_code": _("Cancel %(original)s."),
     "issue_points": _("Give %(amount)s to %(card)s."),
     "redeem_points": _("Redeem %(amount)s from %(card)s."),
 }
@@ -414,6 +448,21 @@ _ENDS: dict[str, tuple[Promise, Promise]] = {
     Reason.TOO_LATE: (
         _("It is too late for that: the card company has settled it."),
         _("Nothing was moved on the card. Give the amount back by a top-up instead, if that is meant."),
+    ),
+    Reason.CLAIMED: (
+        _("The code has been claimed already."),
+        _("Nothing was cancelled. The points belong to whoever claimed it."),
+    ),
+    Reason.ENDED: (
+        _("The code had ended before anybody claimed it."),
+        _("There was nothing left to cancel, and nobody can claim it."),
+    ),
+    NO_CODE_SHOWN: (
+        _("No code was shown."),
+        _(
+            "Its answer got lost. If a code was made all the same, nobody has seen it, so nobody can claim it. You may"
+            " make another."
+        ),
     ),
     Reason.THROTTLED: (
         _("The card company asks us to slow down."),
@@ -484,14 +533,14 @@ def view(operation: Operation, *, after: str, after_pending: bool, behind: Opera
             return View(
                 shape=shape,
                 word=word,
-                sentence=str(_PLANNED[_kind(operation)]) % values,
+                sentence=str(_PLANNED[kind(operation)]) % values,
                 advice=advice,
                 spoken=advice if stage in ("long", "very_long", "stalled", "held", "again") else "",
                 pending=True,
                 stage=stage,
             )
         case OperationState.DONE:
-            told = str(_TOLD[_kind(operation)]) % values
+            told = str(_TOLD[kind(operation)]) % values
             if operation.verb == "activate" or not operation.also_activate:
                 sentence = told
             else:
@@ -519,11 +568,11 @@ def view(operation: Operation, *, after: str, after_pending: bool, behind: Opera
             )
         case OperationState.CHECKING | OperationState.NEEDS_PERSON:
             return _unsettled(operation, shape, word, values)
-    title, advice = _ending(operation)
+    title, advice = ending(operation)
     return View(
         shape=shape,
         word=word,
-        sentence=f"{title} {thing(operation)}, {values['card']}.",
+        sentence=f"{title} {_thing_and_card(operation)}.",
         advice=advice,
         provider_text=operation.provider_text,
         trace=operation.trace,
@@ -534,11 +583,14 @@ def view(operation: Operation, *, after: str, after_pending: bool, behind: Opera
 
 def planned(operation: Operation) -> str:
     """Take $12.50 from •••• 8500."""
-    return str(_PLANNED[_kind(operation)]) % _values(operation)
+    return str(_PLANNED[kind(operation)]) % _values(operation)
 
 
-def _ending(operation: Operation) -> tuple[str, str]:
+def ending(operation: Operation) -> tuple[str, str]:
+    """Why it ended without being done, and what follows from that."""
     title, advice = _ENDS.get(operation.reason) or words.failure_words(operation.reason)
+    if is_about_a_code(operation) and advice == _NOTHING:
+        advice = _("No code was made.") if operation.verb == "issue_code" else _("The code was not cancelled.")
     return str(title), str(advice)
 
 
@@ -607,7 +659,7 @@ def _unsettled(operation: Operation, shape: str, word: str, values: dict[str, st
     return View(
         shape=shape,
         word=word,
-        sentence=f"{what} {thing(operation)}, {values['card']}.",
+        sentence=f"{what} {_thing_and_card(operation)}.",
         advice=advice,
         provider_text=operation.provider_text,
         trace=operation.trace,
@@ -758,7 +810,7 @@ def _end_words(operation: Operation) -> str:
             "person": gettext("a person says so"),
         }.get(operation.settled_by, "")
         return f"{word}: {how}." if how else f"{word}."
-    title, _advice = _ending(operation)
+    title, _advice = ending(operation)
     return f"{word}: {title}"
 
 

@@ -5,6 +5,8 @@
        └── unsent ←────┤            (proved unsent; waits again with growing pauses, then FAILED)
                        └→ CHECKING →  settling.py
 
+A code whose answer is lost is REFUSED at once: nobody has seen it, so nobody can claim it, and another may be made.
+
 Three rules carry everything: that bytes may leave is committed, under a lease, before the first does; a lease that
 lapses after that means CHECKING, never WAITING; and a call whose end is not known is never simply repeated. What stands
 here in Python stands in the database once more, as constraints and a trigger: see migrations 0004 and 0019.
@@ -26,7 +28,7 @@ from django.db.models.functions import Now
 
 from portal.connectors import PROVIDERS, doctor
 from portal.connectors.base import Declined, Failure, Misconfigured, Reason, Receipt, Unclear, Unreachable
-from portal.ledger import balances, baskets, calls, cards, clock, limits, wake
+from portal.ledger import balances, baskets, calls, cards, clock, codes, limits, wake
 from portal.ledger.baskets import Basket, WrongBasket
 from portal.ledger.calls import Caller, Levels
 from portal.ledger.models import Approval, Card, Exchange, Operation, OperationState, operation_writer
@@ -47,10 +49,11 @@ AGAIN_WITHIN = timedelta(minutes=10)
 
 WITHDRAWN = "withdrawn"
 WORKER_LOST = "worker_lost"
+NO_CODE_SHOWN = "no_code_shown"
 SEALED_ELSEWHERE = "sealed_elsewhere"
 
 # Which operations each verb needs to refer to.
-ORIGINALS = {"void": ("pay", "top_up", "sale"), "tip": ("pay",)}
+ORIGINALS = {"void": ("pay", "top_up", "sale", "issue_code"), "tip": ("pay",)}
 
 PERMISSIONS = {
     "activate": Permission.ACTIVATE_CARDS,
@@ -60,6 +63,7 @@ PERMISSIONS = {
     "void": Permission.VOID,
     "tip": Permission.TAKE_PAYMENTS,
     "award": Permission.MOVE_POINTS,
+    "issue_code": Permission.MOVE_POINTS,
     "issue_points": Permission.MOVE_POINTS,
     "redeem_points": Permission.MOVE_POINTS,
 }
@@ -93,7 +97,8 @@ class AboveLimit(Exception):
 @dataclass(frozen=True, kw_only=True)
 class Wish:
     """What somebody wants done. `amount` and `points` are never both given; `private` (customer details) is sealed.
-    `basket` is that of a sale, whose amount is its sum. Without a `card` a new one is to be made, at `connection`."""
+    `basket` is that of a sale, whose amount is its sum. Without a `card` it is about none yet, at `connection`: a card
+    that is to be made, or a code for whoever scans it."""
 
     verb: str
     card: Card | None
@@ -110,7 +115,7 @@ class Wish:
     def at(self) -> Connection:
         """Where it is asked."""
         connection = self.card.connection if self.card is not None else self.connection
-        assert connection is not None, "a wish is about a card, or names the connection that makes one"
+        assert connection is not None, "a wish is about a card, or names its connection"
         return connection
 
 
@@ -175,7 +180,8 @@ def asked_for(approval: Approval) -> Operation:
     """The operation an approval is about, not stored: what it becomes once it is approved."""
     asked = {name: getattr(approval, name) for name in ASKED}
     asked["looked_up"] = _look_up_for(approval.verb, approval.card)
-    return Operation(**asked, approval=approval, in_flight_key=approval.card.key.bytes, asked_at=clock.now())
+    in_flight_key = approval.card.key.bytes if approval.card is not None else None
+    return Operation(**asked, approval=approval, in_flight_key=in_flight_key, asked_at=clock.now())
 
 
 def made_before(fresh: Operation) -> Operation | None:
@@ -250,10 +256,10 @@ def _insert(fresh: Operation, asker: Member) -> Operation:
 
 
 def _wish(fresh: Operation) -> Wish:
-    assert fresh.card is not None
     return Wish(
         verb=fresh.verb,
         card=fresh.card,
+        connection=fresh.connection,
         amount=Money(fresh.amount_minor, fresh.currency) if fresh.amount_minor is not None else None,
         points=Points(fresh.points) if fresh.points is not None else None,
         original=fresh.original,
@@ -273,7 +279,7 @@ def _check(wish: Wish, connection: Connection) -> None:
     provider = PROVIDERS[connection.provider]
     if wish.verb not in doctor.capabilities(connection.provider, connection.options).can:
         raise CannotAsk("not_offered")
-    if (wish.card is None) != (wish.verb == "activate" and provider.makes_cards):
+    if (wish.card is None) != _is_about_no_card(wish):
         raise CannotAsk("not_offered")
     if wish.also_activate and not (wish.verb == "top_up" and provider.top_up_activates):
         raise CannotAsk("not_offered")
@@ -292,6 +298,13 @@ def _check(wish: Wish, connection: Connection) -> None:
         raise CannotAsk("look_up_again")
     _check_basket(wish, connection)
     _check_original(wish)
+
+
+def _is_about_no_card(wish: Wish) -> bool:
+    """Whether it is about a card that is to be made, or about a code."""
+    if wish.verb == "activate":
+        return PROVIDERS[wish.at.provider].makes_cards
+    return "issue_code" in (wish.verb, wish.original.verb if wish.original is not None else "")
 
 
 def _check_basket(wish: Wish, connection: Connection) -> None:
@@ -318,8 +331,8 @@ def _check_original(wish: Wish) -> None:
         return
     if (
         original is None
-        or wish.card is None
-        or original.card_id != wish.card.pk
+        or original.card_id != (wish.card.pk if wish.card is not None else None)
+        or original.connection_id != wish.at.pk
         or original.verb not in ORIGINALS[wish.verb]
     ):
         raise CannotAsk("original_wanted")
@@ -516,7 +529,7 @@ def _run(operation: Operation) -> None:
         if operation.looked_up and operation.card and not operation.sealed_input:
             caller.write(balances.usage_token(operation.card, operation.looked_up))
         levels = calls.levels_of(before) if before else None
-        predicted = caller.predict() if operation.verb == "award" else None
+        predicted = caller.predict() if operation.verb in ("award", "issue_code") else None
         if not _may_send(operation, levels, predicted):
             return
     except vault.CannotOpen:
@@ -559,13 +572,16 @@ def _may_send(operation: Operation, levels: Levels | None, predicted: int | None
 
 
 @operation_writer.writes
-def _leave(caller: Caller, **values: object) -> bool:
-    """Leave RUNNING, if this worker still holds it, and store what was said on the way in any case."""
+def _leave(caller: Caller, code: str = "", /, **values: object) -> bool:
+    """Leave RUNNING, if this worker still holds it, with what is to be shown of a `code` that was made; and store what
+    was said on the way in any case."""
     operation = caller.operation
     with transaction.atomic():
         moved = Operation.objects.filter(
             pk=operation.pk, state=OperationState.RUNNING, attempt=operation.attempt
         ).update(**{"lease_until": None, "unsent": False, **values})
+        if moved and code:
+            codes.keep(operation, code)
         Exchange.objects.bulk_create(caller.evidence)
     caller.evidence.clear()
     return bool(moved)
@@ -594,7 +610,7 @@ def told(failure: Failure) -> dict[str, object]:
 
 def _store_receipt(caller: Caller, receipt: Receipt) -> None:
     done = {**ended(OperationState.DONE), "reason": "", "provider_text": "", "settled_by": "answer"}
-    if not _leave(caller, **done, **proof(caller.operation, receipt)):
+    if not _leave(caller, receipt.code, **done, **proof(caller.operation, receipt)):
         # The row is CHECKING by now. The answer stands in its evidence; a person can read it there.
         log.error("an answer came after its lease", extra={"operation": caller.operation.reference})
 
@@ -630,12 +646,20 @@ def _store_failure(caller: Caller, failure: Failure) -> None:
         case Unclear():
             if failure.reason == Reason.THROTTLED:
                 connections.hold(caller.operation.connection, seconds=failure.retry_after or 60)
+            if caller.operation.verb == "issue_code":
+                _leave(caller, **{**told(failure), **no_code_shown()})
+                return
             quiet = timedelta(seconds=settings.QUIET_SECONDS)
             _leave(caller, state=OperationState.CHECKING, next_attempt_at=Now() + quiet, **told(failure))
         case Unreachable():
             _store_unsent(caller, failure)
         case _:
             _store_refusal(caller, failure)
+
+
+def no_code_shown() -> dict[str, object]:
+    """What a code has in its row whose answer is lost: if it was made, nobody knows its address and can claim it."""
+    return {**ended(OperationState.REFUSED), "reason": NO_CODE_SHOWN}
 
 
 def _store_refusal(caller: Caller, failure: Failure) -> None:

@@ -18,7 +18,7 @@ from portal import formats
 from portal.connectors import PROVIDERS
 from portal.connectors.base import Reason
 from portal.ledger import basket_words, card_words, list_pages, operation_words, operations, receipts, settling
-from portal.ledger.models import IN_FLIGHT, Card, Exchange, Operation, OperationState
+from portal.ledger.models import IN_FLIGHT, Exchange, Operation, OperationState
 from portal.merchants import audit, connections
 from portal.merchants.access import StaffRequest, member
 from portal.merchants.models import Store
@@ -108,13 +108,13 @@ def evidence(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
 
 
 def first_outcome(
-    request: StaffRequest, found: Operation, *, card: Card, verb: str, exact: list[tuple[str, str]]
+    request: StaffRequest, found: Operation, *, url: str, verb: str, exact: list[tuple[str, str]]
 ) -> HttpResponse:
-    """The form's key was used for something else before: what became of that, and the way to a new one, which keeps
-    what was typed (`exact`)."""
+    """The form's key was used for something else before: what became of that, and the way to a new one at `url`, which
+    keeps what was typed (`exact`)."""
     page = _page(request, _operation(request, found.key))
     page["start_new"] = {
-        "url": reverse("card", args=[request.merchant.slug, card.key]),
+        "url": url,
         "verb": verb,
         "exact": exact,
     }
@@ -149,6 +149,11 @@ def _page(request: StaffRequest, found: Operation) -> dict[str, object]:
     if found.state == OperationState.WAITING and may(request.member.role, operations.PERMISSIONS[found.verb]):
         page["withdraw_url"] = reverse("withdraw", args=[slug, found.key])
     return page
+
+
+def view_of(request: StaffRequest, found: Operation) -> operation_words.View:
+    """What there is to say of the operation now, where its calls are not shown."""
+    return _view(request, found, [])
 
 
 def _view(request: StaffRequest, found: Operation, exchanges: list[Exchange]) -> operation_words.View:
@@ -229,6 +234,8 @@ def _behind(request: StaffRequest, found: Operation) -> Operation | None:
 def _follow_ups(request: StaffRequest, found: Operation) -> list[tuple[str, str]]:
     """What may come next, label and address: void and tip of what is done, a new one for what did not happen."""
     role = request.member.role
+    if operation_words.is_about_a_code(found):
+        return _of_a_code(request, found)
     if found.card is None or not may(role, Permission.LOOK_UP_CARDS):
         return []
     card = reverse("card", args=[request.merchant.slug, found.card.key])
@@ -256,6 +263,18 @@ def _follow_ups(request: StaffRequest, found: Operation) -> list[tuple[str, str]
         for verb, possible in offered.items()
         if possible and verb not in unable and may(role, operations.PERMISSIONS[verb])
     ]
+
+
+def _of_a_code(request: StaffRequest, found: Operation) -> list[tuple[str, str]]:
+    """The page that shows it, or where another is made."""
+    made_by = found.original or found
+    if made_by.state == OperationState.DONE:
+        return [(gettext("To the code"), reverse("code", args=[request.merchant.slug, made_by.key]))]
+    is_over = found.state in (OperationState.REFUSED, OperationState.FAILED)
+    if not is_over or not may(request.member.role, operations.PERMISSIONS["issue_code"]):
+        return []
+    at = f"?connection={found.connection.key}"
+    return [(gettext("Make another"), reverse("new_code", args=[request.merchant.slug]) + at)]
 
 
 def _paper(request: StaffRequest, found: Operation, exchanges: list[Exchange]) -> receipts.Paper:

@@ -2,7 +2,7 @@
 
     CHECKING ─┬→ DONE                by the balance, the provider's record or resending, after a quiet period
               ├→ REFUSED             by its record or by resending, told twice, a quiet period apart
-              └→ NEEDS PERSON → DONE / REFUSED, by a named person with a reason
+              └→ NEEDS PERSON → DONE / REFUSED, by a named person with a reason, or by the provider's own news
 
 Looking is not sending, but for one case: a provider that does the same thing once, however often it is sent, is sent
 the same bytes again. What was asked of any other is asked once.
@@ -21,7 +21,7 @@ from portal.connectors.base import Declined, Failure, Misconfigured, Reading, Re
 from portal.ledger import calls, cards, clock, limits
 from portal.ledger.calls import Caller, Levels
 from portal.ledger.models import Exchange, Operation, OperationState, operation_writer
-from portal.ledger.operations import CannotAsk, ended, proof, refresh_card, told
+from portal.ledger.operations import CannotAsk, ended, no_code_shown, proof, refresh_card, told
 from portal.merchants import access, audit, connections, pauses, standing, switches, tenancy, vault
 from portal.merchants.models import Member, Person
 from portal.merchants.roles import Permission
@@ -48,6 +48,7 @@ _MOVES = {
     "pay": -1,
     "tip": -1,
     "award": 0,
+    "issue_code": 0,
     "issue_points": 1,
     "redeem_points": -1,
 }
@@ -98,7 +99,9 @@ def _take(*ids: int) -> int:
 def _settle(operation: Operation) -> None:
     """As the provider can be asked."""
     caller = Caller(operation)
-    if calls.settles_by_record(operation):
+    if operation.verb == "issue_code":  # its worker died over it
+        _close(caller, None, **no_code_shown())
+    elif calls.settles_by_record(operation):
         _settle_by_word(caller, caller.find, by="record")
     elif calls.settles_by_resending(operation) and operation.sealed_input:
         _settle_by_word(caller, caller.resend, by="resending")
@@ -208,6 +211,15 @@ def _close(caller: Caller, reading: Reading | None = None, **values: object) -> 
             rows.update(**values)
         Exchange.objects.bulk_create(caller.evidence)
     caller.evidence.clear()
+
+
+@operation_writer.writes
+def told_claimed(operation: Operation) -> None:
+    """The provider tells that the code which `operation` made is claimed: then a cancelling of it whose end nobody
+    knows did not happen."""
+    unknown = (OperationState.CHECKING, OperationState.NEEDS_PERSON)
+    rows = Operation.objects.filter(merchant=operation.merchant_id, original=operation, verb="void", state__in=unknown)
+    rows.update(**ended(OperationState.REFUSED), settled_by="record", reason=Reason.CLAIMED)
 
 
 # ---- An administrator helps ----------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ ACTIONS: dict[str, Promise] = {
     "void": gettext_lazy("Voided"),
     "activate": gettext_lazy("Cards activated"),
     "award": gettext_lazy("Points for purchases"),
+    "issue_code": gettext_lazy("Codes shown"),
     "issue_points": gettext_lazy("Points given"),
     "redeem_points": gettext_lazy("Points redeemed"),
 }

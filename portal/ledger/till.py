@@ -175,9 +175,11 @@ def confirm(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
                 member=request.member, key=form.cleaned_data["key"], wish=form.wish(), till=request.till
             )
         except operations.OtherContent as other:
-            return pages.first_outcome(request, other.operation, card=found, verb=current.verb, exact=fresh)
+            url = reverse("card", args=[request.merchant.slug, found.key])
+            return pages.first_outcome(request, other.operation, url=url, verb=current.verb, exact=fresh)
         except approvals.OtherContent as other:
-            return approval_pages.first_outcome(request, other.approval, verb=current.verb, exact=fresh)
+            url = reverse("card", args=[request.merchant.slug, found.key])
+            return approval_pages.first_outcome(request, other.approval, url=url, verb=current.verb, exact=fresh)
         except operations.CannotAsk as cannot:
             form.add_error(None, operation_words.cannot_ask(cannot.why))
         except connections.NotNow as not_now:
@@ -188,7 +190,7 @@ def confirm(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
             # 303: a reload of what follows asks for the page, never for the money again.
             page = "operation" if isinstance(asked, Operation) else "approval"
             return _see(reverse(page, args=[request.merchant.slug, asked.key]))
-    return _page(request, found, tabs, unsettled, _as_typed(form), None, status=422)
+    return _page(request, found, tabs, unsettled, as_typed(form), None, status=422)
 
 
 @require_POST
@@ -470,14 +472,14 @@ def _form(request: StaffRequest, found: Card, current: Tab, originals: dict[str,
     initial: dict[str, object] = {"of": request.GET.get("of", "")}
     if request.method != "POST" and (kept := tills.draft(request, current.verb)):
         lines = basket_forms.kept_draft(kept.pop("basket", {}), str(found.connection.options.get("currency", "")))
-        initial |= kept | lines | _amount_to_type(found, kept.get("minor", ""))
+        initial |= kept | lines | amount_to_type(found, kept.get("minor", ""))
     edit = None
     if request.method == "POST":
         is_edit = current.verb == "sale" and basket_forms.is_edit(request.POST)
         if "change" not in request.POST and not is_edit:
             return _bound(request, found, current.verb, originals)
         initial = {name: str(value) for name, value in request.POST.items() if name not in ("minor", "preset")}
-        initial |= _amount_to_type(found, str(request.POST.get("minor", "")))
+        initial |= amount_to_type(found, str(request.POST.get("minor", "")))
         if current.verb == "sale":
             edit = _edit(request, found)
             initial = {name: value for name, value in initial.items() if not basket_forms.is_of_basket(name)}
@@ -509,12 +511,12 @@ def _bound(request: StaffRequest, found: Card, verb: str, originals: dict[str, l
     )
 
 
-def _as_typed(form: ActionForm) -> ActionForm:
+def as_typed(form: ActionForm) -> ActionForm:
     """A refused confirmation as the form it came from, with what is wrong said beside it."""
     assert form.errors, "only what was refused is typed again"
     data = QueryDict(mutable=True)
     data.update(form.data)
-    for name, text in _amount_to_type(form.card, str(data.get("minor", ""))).items():
+    for name, text in amount_to_type(form.card, str(data.get("minor", ""))).items():
         data[name] = text
     form.data = data
     if form.verb == "sale":
@@ -525,7 +527,7 @@ def _as_typed(form: ActionForm) -> ActionForm:
     return form
 
 
-def _amount_to_type(found: Card, minor: str) -> dict[str, str]:
+def amount_to_type(found: Card, minor: str) -> dict[str, str]:
     """The exact amount as somebody would type it, in the reader's language."""
     currency = str(found.connection.options.get("currency", ""))
     if not currency or not re.fullmatch("[0-9]{1,10}", minor):
@@ -626,7 +628,7 @@ def _question(request: StaffRequest, form: ActionForm) -> Question | None:
         }
     text = formats.money(Money(amount.minor, amount.currency)) if amount else ""
     text = text or (formats.points(wish.points.count) if wish.points else "")
-    second = _second(request, form.wish())
+    second = second_person(request, form.wish())
     return Question(
         amount=text,
         sentence=operation_words.question(
@@ -638,7 +640,7 @@ def _question(request: StaffRequest, form: ActionForm) -> Question | None:
             basket=wish.basket,
         ),
         short=short,
-        warnings=_warnings(request, form, wish),
+        warnings=warnings(form, wish),
         after=_after(form, amount, wish),
         old_reading=card_words.view(found, None, sees_customers=False).old,
         second=second,
@@ -659,7 +661,7 @@ def _loads(wish: operations.Wish) -> bool:
     return wish.verb == "top_up" or (wish.basket is not None and wish.basket.load is not None)
 
 
-def _warnings(request: StaffRequest, form: ActionForm, wish: operations.Wish) -> list[str]:
+def warnings(form: ActionForm, wish: operations.Wish) -> list[str]:
     """What speaks against it, by the provider's own habits and by what was done just now."""
     provider = PROVIDERS[form.card.connection.provider]
     said = provider.warning(form.verb, wish.extra or {})
@@ -669,7 +671,7 @@ def _warnings(request: StaffRequest, form: ActionForm, wish: operations.Wish) ->
     return told
 
 
-def _second(request: StaffRequest, wish: operations.Wish) -> str:
+def second_person(request: StaffRequest, wish: operations.Wish) -> str:
     """What is said where it takes somebody else's word, too."""
     asked = Operation(
         verb=wish.verb,

@@ -22,7 +22,7 @@ from portal.ledger.models import Card, Operation
 from portal.ledger.operations import Wish
 from portal.money import HARD_CAP, Money, Points
 
-MONEY = ("pay", "top_up", "tip", "award")
+MONEY = ("pay", "top_up", "tip", "award", "issue_code")
 POINTS = ("issue_points", "redeem_points")
 WITH_ORIGINAL = ("void", "tip")
 WITH_CUSTOMER = ("activate", "top_up", "sale")

@@ -212,6 +212,8 @@ FAILURES: dict[str, tuple[Promise, Promise]] = {
     Reason.CARD_UNKNOWN: (_("The card company does not know this card."), _("Nothing was changed. Check the number.")),
     Reason.CARD_INACTIVE: (_("The card is not active."), _("Nothing was changed. Activate it first.")),
     Reason.TOO_LATE: (_("It is too late for that: the card company has settled it."), _("Nothing was changed.")),
+    Reason.CLAIMED: (_("The code has been claimed already."), _("Nothing was changed.")),
+    Reason.ENDED: (_("The code had ended before anybody claimed it."), _("Nothing was changed.")),
     Reason.PENDING: (
         _("The card company has it in hand and has not said how it ends."),
         _("Do not ask again. We are checking."),

@@ -4,6 +4,7 @@ import uuid
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
@@ -149,12 +150,14 @@ def _decided(row: Connection) -> dict[str, object]:
 def _page(
     request: StaffRequest, row: Connection, form: ConnectionForm, *, editable: bool, status: int = 200
 ) -> HttpResponse:
-    place = [request.merchant.slug, row.key]
+    place, tells = [request.merchant.slug, row.key], PROVIDERS[row.provider].tells
     page = {
         "connection": row,
         "provider_label": PROVIDERS[row.provider].name,
         "secrets": secret_lines(row),
         "options": option_lines(row),
+        "callback_url": f"{settings.PUBLIC_URL}{reverse('callback', args=[row.key])}" if tells else "",
+        "is_heard": PROVIDERS[row.provider].is_heard(row.options),
         "form": form,
         "editable": editable,
         "denied": "" if editable else who_can(Permission.CONNECT),

@@ -6,7 +6,7 @@ Only where SANDBOX_URL names them. Called by workers and commands; the web only 
 import json
 import re
 from collections.abc import Mapping
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 from urllib.request import ProxyHandler, build_opener
 
 from django.conf import settings
@@ -45,6 +45,17 @@ def credentials() -> dict[str, dict[str, str]]:
             found = json.load(answer)
             return {slug: found[slug] for slug in PROVIDERS}
     except (OSError, ValueError, KeyError) as reason:
+        raise NoSandbox from reason
+
+
+def told_at(address: str) -> None:
+    """Have the sandbox that tells what happened tell it at `address`; it is one merchant's, and so has one. Raises
+    NoSandbox."""
+    form = urlencode({"callback": address}).encode()
+    try:
+        with build_opener(ProxyHandler({})).open(f"{settings.SANDBOX_URL}/revenuemonster/portal", form, SECONDS):
+            pass
+    except OSError as reason:
         raise NoSandbox from reason
 
 

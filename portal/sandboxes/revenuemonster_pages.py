@@ -168,7 +168,7 @@ def _set(call: Call, db: sqlite3.Connection) -> Outcome:
     url = form.get("callback", "").strip()
     if url and not may_be_called(url):
         problems.append("The sandbox calls this machine only: http://localhost:… or http://127.0.0.1:…")
-    pem = form.get("public_key", "").replace("\r\n", "\n").strip()
+    pem = form.get("public_key", client_public_key(db)).replace("\r\n", "\n").strip()
     if pem and not signing.is_public_key(pem):
         problems.append("This is no public key.")
     if problems:
