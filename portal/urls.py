@@ -56,6 +56,7 @@ from portal.merchants import (
     founding_pages,
     invitation_pages,
     people_pages,
+    store_pages,
     till_pages,
 )
 from portal.merchants import views as merchants
@@ -191,6 +192,8 @@ urlpatterns = [
         name="forgive_tries",
     ),
     path("m/<slug:merchant>/settings/", merchants.settings_page, name="settings"),
+    path("m/<slug:merchant>/settings/stores/new/", store_pages.new_store, name="new_store"),
+    path("m/<slug:merchant>/settings/stores/<int:pk>/", store_pages.store, name="store"),
     path("m/<slug:merchant>/settings/tills/", till_pages.tills_page, name="tills"),
     path("m/<slug:merchant>/settings/tills/lock-after/", till_pages.lock_after, name="lock_after"),
     path("m/<slug:merchant>/settings/tills/<uuid:key>/end/", till_pages.end_till, name="end_till"),

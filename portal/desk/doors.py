@@ -26,6 +26,8 @@ NAMES: dict[str, Promise] = {
     "people": _("People and invitations"),
     "invite": _("Invite somebody"),
     "tills": _("Tills"),
+    "new_store": _("Add a store"),
+    "balance_settings": _("Balance page"),
     "limits": _("Limits"),
     "daily_limits": _("Daily limits"),
     "outbox": _("Outbox"),

@@ -49,6 +49,8 @@ GROUPS: dict[str, tuple[Promise, dict[str, Promise]]] = {
         {
             "merchant founded": _("Founded the merchant"),
             "first steps hidden": _("Hid the first steps on the desk"),
+            "store added": _("Added a store"),
+            "store changed": _("Changed a store"),
             "person invited": _("Invited somebody"),
             "invitation sent anew": _("Sent an invitation again"),
             "invitation withdrawn": _("Withdrew an invitation"),

@@ -50,6 +50,7 @@ class Permission(StrEnum):
     HANDLE_OUTBOX = "handle_outbox"
     CHOOSE_PIN = "choose_pin"
     MANAGE_TILLS = "manage_tills"
+    MANAGE_STORES = "manage_stores"
     LEAVE = "leave"
     MANAGE_PEOPLE = "manage_people"
     MANAGE_OWNERS = "manage_owners"
@@ -104,6 +105,7 @@ TABLE: dict[Permission, tuple[Promise, frozenset[Role]]] = {
     ),
     Permission.CHOOSE_PIN: (_("Choosing a PIN for the tills"), AT_THE_TILL),
     Permission.MANAGE_TILLS: (_("Opening and ending tills"), frozenset({Role.OWNER, Role.MANAGER})),
+    Permission.MANAGE_STORES: (_("Adding and changing stores"), frozenset({Role.OWNER, Role.MANAGER})),
     Permission.LEAVE: (_("Leaving the merchant"), EVERYBODY),
     Permission.MANAGE_PEOPLE: (
         _("Inviting people, changing their roles and removing them"),

@@ -72,6 +72,7 @@ def settings_page(request: StaffRequest) -> HttpResponse:
         "merchants/settings.html",
         {
             "stores": request.merchant.store_set.order_by("name"),
+            "may_manage_stores": may(request.member.role, Permission.MANAGE_STORES),
             "people_count": request.merchant.member_set.count(),
             "invited_count": request.merchant.invitation_set.filter(state=InvitationState.PENDING).count(),
             "people_url": reverse("people", args=[request.merchant.slug]),

@@ -14,6 +14,7 @@ OF_MANAGERS = {
     Permission.SEE_OUTBOX,
     Permission.HANDLE_OUTBOX,
     Permission.MANAGE_TILLS,
+    Permission.MANAGE_STORES,
     Permission.MANAGE_PEOPLE,
     Permission.SEE_AUDIT,
     Permission.MANAGE_BALANCE_PAGE,
