@@ -4,6 +4,7 @@ A secret is typed once and shown to nobody again. Its owner knows it by its last
 apart by a keyed hash, which is worth nothing to whoever has only the database.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -13,6 +14,7 @@ from portal.merchants import vault
 
 # The last four signs of a shorter secret would be too much of it.
 SHORTEST_TO_END = 16
+_FRAME = re.compile("-----(?:BEGIN|END) [A-Z ]+-----")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +48,8 @@ def note(secret: str, *, merchant: int, at: datetime, by: int | None) -> Note:
 
 def ending(secret: str) -> str:
     """The last four signs, or nothing of a short secret; of a key in a file, of what stands between its frame."""
-    body = "".join(line.strip() for line in secret.splitlines() if not line.startswith("-----"))
+    bare = _FRAME.sub("", secret)  # also of one that was pasted into one line
+    body = "".join(line.strip() for line in bare.splitlines())
     return body[-4:] if len(body) >= SHORTEST_TO_END else ""
 
 

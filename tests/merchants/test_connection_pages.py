@@ -63,6 +63,7 @@ def test_of_a_key_in_a_file_the_end_is_what_stands_before_its_frame():
     pem = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhki\nG9w0BAQEFxyz9\n-----END PRIVATE KEY-----\n"
 
     assert credentials.ending(pem) == "xyz9"
+    assert credentials.ending(pem.replace("\n", "")) == "xyz9", "pasted into a box of one line"
 
 
 def test_a_fingerprint_says_nothing_without_the_key_and_nothing_across_merchants(settings, tmp_path):
