@@ -6,6 +6,7 @@ shop is these journeys' own, and so is its owner.
 """
 
 import json
+import re
 import time
 import uuid
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from playwright.sync_api import expect
 
 from portal.connectors import PROVIDERS
@@ -22,8 +25,30 @@ from tests.journeys.conftest import Visitor
 from tests.journeys.test_accounts import newcomer, opens_a_shop, signs_up
 
 ADDRESS, CARD = "Address of the API", "Card number for tests"
-SECRETS = {"paywizard": ("Client secret", "Transaction token"), "cardinquiry": ("Server key",)}
+SECRETS = {
+    "paywizard": ("Client secret", "Transaction token"),
+    "cardinquiry": ("Server key",),
+    "secuconnect": ("Client secret",),
+    "revenuemonster": ("Client secret", "Private key"),
+}
+# What lies on the way to a provider is nobody's own: these stand for all.
+ON_THE_WAY = ("paywizard", "cardinquiry")
 NOBODYS = "nobodys-0000000000000000"
+OTHER_KEY = (
+    rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    .private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    .decode()
+)
+
+
+def as_pasted(text: str) -> str:
+    """What a box of one line makes of it."""
+    return text.replace("\n", "")
+
+
+def ending(text: str) -> str:
+    """What is shown of a secret: of a key, what its frame holds."""
+    return re.sub("-----.*?-----", "", as_pasted(text))[-4:]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,9 +107,10 @@ class Draft:
     @property
     def right(self) -> dict[str, str]:
         """What its provider handed out, by label."""
-        labels = {name: str(each.label) for name, each in PROVIDERS[self.slug].Settings.declared().items()}
-        typed = {labels[name]: text for name, text in self.known.items() if name in labels}
-        return {"Name": f"Cards {uuid.uuid4().hex[:6]}", ADDRESS: self.address} | typed
+        declared = PROVIDERS[self.slug].Settings.declared()
+        typed = {str(declared[name].label): as_pasted(text) for name, text in self.known.items() if name in declared}
+        addresses = {str(each.label): self.address for each in declared.values() if each.kind == "address"}
+        return {"Name": f"Cards {uuid.uuid4().hex[:6]}"} | addresses | typed
 
     def types(self, boxes: dict[str, str]) -> None:
         for label, text in boxes.items():
@@ -121,7 +147,7 @@ class Draft:
         for label, text in self.stands.items():
             if label in SECRETS[self.slug]:
                 line = self.page.locator(".secret").filter(has=self.page.get_by_label(label, exact=True))
-                assert f"…{text[-4:]}" in line.inner_text()
+                assert f"…{ending(text)}" in line.inner_text()
                 assert text not in self.page.content()
             else:
                 assert self.page.get_by_label(label, exact=True).input_value() == text, label
@@ -151,7 +177,11 @@ def walks_through(draft: Draft, cases: list[Meets], hindrance) -> None:
     draft.connects()
 
 
-DEFAULTS = {"paywizard": {CARD: "0" * 15, "Prepaid channel": "FACTOR4"}, "cardinquiry": {CARD: "TILLSIDETEST"}}
+DEFAULTS = {
+    "paywizard": {CARD: "0" * 15, "Prepaid channel": "FACTOR4"},
+    "cardinquiry": {CARD: "TILLSIDETEST"},
+    "secuconnect": {CARD: "0" * 16},
+}
 
 
 @contextmanager
@@ -202,6 +232,57 @@ CREDENTIALS = {
             sentence="{} refuses us access.",
             fix="Copy the server key of the test environment again, and if it is right, ask for access to CardInquiry.",
             said="Access refused.",
+        ),
+    ],
+    "secuconnect": [
+        Meets(
+            typed={"Client secret": NOBODYS},
+            passed=1,
+            sentence="{} does not accept our credentials.",
+            fix="Copy them again, those of the test environment: live ones are not accepted there.",
+            said="The client credentials are invalid",
+        ),
+        Meets(
+            typed={CARD: "9276004424644028"},
+            passed=2,
+            sentence="{} does not know our token.",
+            fix="Copy them again, those of the test environment: live ones are not accepted there.",
+        ),
+        Meets(
+            typed={CARD: "9276004424644029"},
+            passed=2,
+            sentence="{} knows our credentials and does not let them look cards up.",
+            fix="Ask {} to allow this account to look cards up.",
+        ),
+        Meets(
+            typed={CARD: "9276004424644002"},
+            passed=2,
+            sentence="The card number for tests is that of a card that is not active.",
+            fix="Type the number of another card.",
+            said="locked",
+        ),
+        Meets(
+            typed={CARD: "9276004424644025"},
+            passed=2,
+            sentence="{} asks us to slow down.",
+            fix="Test again in 30 seconds.",
+            away=True,
+        ),
+    ],
+    "revenuemonster": [
+        Meets(
+            typed={"Client secret": NOBODYS},
+            passed=1,
+            sentence="{} does not accept our credentials.",
+            fix="Copy them again, those of the test environment: live ones are not accepted there.",
+            said="InvalidClient Client authentication failed",
+        ),
+        Meets(
+            typed={"Private key": as_pasted(OTHER_KEY)},
+            passed=1,
+            sentence="{} finds our signature wrong.",
+            fix="Enter the public half of your private key in your application there, that of the sandbox.",
+            said="INVALID_REQUEST_SIGNATURE Request signature is invalid",
         ),
     ],
 }
@@ -305,12 +386,13 @@ SECONDS = {"throttle": 94, "timeout_before": 30, "clock": -94}
 
 
 @contextmanager
-def armed(person: Visitor, slug: str, kind: str) -> Iterator[None]:
+def armed(person: Visitor, slug: str, kind: str, *, seconds: float | None = None) -> Iterator[None]:
     """While it lasts, every look-up at the provider meets this fault; afterwards none does."""
     faults = f"{person.stack.sandbox_url}/_sandbox/faults"
-    path = {"paywizard": "/ovstrade/openLoyaltyPay/giftInquiry", "cardinquiry": "/CardInquiry/"}[slug]
+    path = {"paywizard": "/ovstrade/openLoyaltyPay/giftInquiry", "cardinquiry": "/CardInquiry/"}.get(slug, "/")
     wanted = {"provider": slug, "kind": kind, "path": path, "probability": 1}
-    wanted |= {"seconds": SECONDS[kind]} if kind in SECONDS else {}
+    seconds = SECONDS.get(kind) if seconds is None else seconds
+    wanted |= {} if seconds is None else {"seconds": seconds}
     number = json.loads(_ask(Request(faults, method="POST", data=json.dumps(wanted).encode())))["id"]
     try:
         yield
@@ -355,8 +437,24 @@ def test_a_clock_that_is_off_is_said_in_seconds_and_does_no_harm(owner, slug):
     ]
 
 
+def test_a_clock_that_is_too_far_off_for_a_signature_is_said_and_nothing_is_connected(owner):
+    draft = Draft(owner, "revenuemonster")
+    draft.types(draft.right)
+    with armed(owner, "revenuemonster", "clock", seconds=-150):
+        draft.tests()
+        owner.sees("Not connected yet", within=30)
+    told = draft.page.locator(".trial-steps .outcome").first.inner_text()
+    assert told in [f"Our clock and theirs differ by {off} seconds." for off in range(148, 153)]
+    owner.sees("Revenue Monster refuses what is signed at a wrong time.")
+    owner.finds_no_barrier()
+
+    draft.finds_all_that_was_typed()
+    draft.tests()
+    draft.connects()
+
+
 # ---- Where it leads --------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("slug", SECRETS)
+@pytest.mark.parametrize("slug", ON_THE_WAY)
 def test_an_address_that_leads_elsewhere_is_told_and_its_secrets_are_typed_anew(owner, elsewhere, slug):
     draft = Draft(owner, slug)
     right = draft.right
@@ -446,7 +544,7 @@ CERTIFICATES = [
 ]
 
 
-@pytest.mark.parametrize("slug", SECRETS)
+@pytest.mark.parametrize("slug", ON_THE_WAY)
 def test_what_is_wrong_with_a_certificate_is_told_and_mended_by_who_has_it(owner, elsewhere, slug):
     draft = Draft(owner, slug, address=f"{elsewhere.encrypted}/{slug}")
     draft.types(draft.right)
@@ -481,6 +579,24 @@ def test_live_is_never_connected_to_a_test_environment(owner, slug):
 
     with draft.page.expect_navigation():
         draft.page.get_by_role("radio", name="sandbox").check()
+    draft.tests()
+    draft.connects()
+
+
+def test_of_two_addresses_neither_may_be_that_of_real_points(owner):
+    draft = Draft(owner, "revenuemonster")
+    draft.types(draft.right)
+    for label, live in {
+        ADDRESS: "https://open.revenuemonster.my",
+        "Address of the token service": "https://oauth.revenuemonster.my",
+    }.items():
+        draft.types(draft.right | {label: live})
+        draft.tests()
+        owner.sees("This is the address for real cards. Choose the test one, or live above.")
+        assert draft.page.get_by_label(label, exact=True).input_value() == live
+    owner.finds_no_barrier()
+
+    draft.types(draft.right)
     draft.tests()
     draft.connects()
 
