@@ -22,7 +22,7 @@ from tests import environment
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_blocker: Any) -> None:
-    """The database was made empty when the run began; bring it to this version as a release does."""
+    """The database is new and as a release leaves it; a release finds nothing left to do."""
     from portal.merchants import ring
 
     ring.create(settings.SEALING_KEYS.parent)

@@ -16,6 +16,7 @@ import pytest
 
 from portal import services
 from portal.running.ports import a_free_one as free_port
+from tests import prepared
 
 __all__ = ["free_port"]
 
@@ -36,11 +37,12 @@ def pytest_load_initial_conftests(args: list[str]) -> None:
         _set_environment("postgresql:///none", "postgresql:///none")
         return
     try:
+        prepared.lay_into(VAR)
         postgres = services.start_postgres(VAR)
     except services.CannotStart as reason:
         raise pytest.UsageError(str(reason)) from None
     _running.append(postgres)
-    _set_environment(*postgres.create_database("tests"))
+    _set_environment(postgres.app_url, postgres.owner_url)
 
 
 def _set_environment(app_url: str, owner_url: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from portal.running.stack import Stack
+from tests import prepared
 from tests.environment import free_port
 from tests.faults.storm import LIMITS, Workers, dismiss
 from tests.running.conftest import needs, var
@@ -30,11 +31,14 @@ def starting(var: Path) -> Iterator[Starting]:
     def start(**env: str) -> Stack:
         stack = Stack(var=var / "stack", port=free_port(), sandbox_port=free_port(), env={"SWEEP_SECONDS": "1", **env})
         running.append(stack)
+        if stack.postgres is not None:
+            prepared.lay_into(stack.var)
         stack.start()
         return stack
 
     yield start
     for stack in running:
+        stack.hurry()
         stack.erase()
 
 
@@ -52,10 +56,12 @@ def _folder() -> Iterator[Path]:
 def _stack(folder: Path, **env: str) -> Iterator[Stack]:
     """A stack with short limits."""
     stack = Stack(var=folder / "stack", port=free_port(), sandbox_port=free_port(), env={**LIMITS, **env})
+    prepared.lay_into(stack.var)
     try:
         stack.start()
         yield stack
     finally:
+        stack.hurry()
         stack.erase()
 
 

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 from portal import services
 from portal.running.stack import Stack
+from tests import prepared
 from tests.environment import VAR, free_port
 from tests.journeys.elsewhere import Elsewhere
 
@@ -58,8 +59,10 @@ def stack(elsewhere: Elsewhere, sandbox_port: int) -> Iterator[Stack]:
             "SHOPPER_WORK": "128",  # all lanes and browsers share two cores
         },
     )
+    prepared.lay_into(running.var)
     running.start()
     yield running
+    running.hurry()
     running.erase()
     shutil.rmtree(running.var, ignore_errors=True)
 

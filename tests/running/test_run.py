@@ -14,6 +14,7 @@ import pytest
 
 from portal.running import BASE, ports, processes
 from portal.running.stack import without_settings
+from tests import prepared
 
 Start = Callable[..., "Supervisor"]
 
@@ -141,7 +142,8 @@ def test_a_first_and_a_second_start_and_a_calm_end(start: Start, var: Path, livi
     assert living() == []
 
 
-def test_a_killed_supervisor_takes_everything_along_and_the_next_start_is_clean(start: Start, living):
+def test_a_killed_supervisor_takes_everything_along_and_the_next_start_is_clean(start: Start, var: Path, living):
+    prepared.lay_into(var)
     killed = start()
     assert killed.says("Ctrl-C stops everything."), killed.said()
 
@@ -153,6 +155,7 @@ def test_a_killed_supervisor_takes_everything_along_and_the_next_start_is_clean(
 
 
 def test_what_dies_is_started_again_and_a_wiped_broker_is_made_anew(start: Start, var: Path):
+    prepared.lay_into(var)
     supervisor = start()
     assert supervisor.says("Ctrl-C stops everything."), supervisor.said()
 

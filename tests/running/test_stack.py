@@ -11,6 +11,7 @@ import pytest
 from portal.running import CannotStart, ports, processes
 from portal.running.program import Program
 from portal.running.stack import Stack
+from tests import prepared
 from tests.running import servers
 
 
@@ -19,6 +20,7 @@ def stack() -> Iterator[Stack]:
     with tempfile.TemporaryDirectory(prefix="tillside-test-") as folder:
         Path(folder).chmod(0o711)
         running = make_stack(Path(folder))
+        prepared.lay_into(running.var)
         running.start()
         yield running
         running.erase()
