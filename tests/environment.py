@@ -12,6 +12,7 @@ import time
 from http.client import HTTPConnection
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from portal import services
@@ -65,7 +66,12 @@ def _set_environment(app_url: str, owner_url: str) -> None:
 
 
 def pytest_configure() -> None:
-    """Tests sign in hundreds of times; a slow hash would be most of their time."""
+    """The same examples every time, and none that fails for having taken long: a machine may be busy. And tests sign in
+    hundreds of times; a slow hash would be most of their time."""
+    hypothesis.settings.register_profile(
+        "tillside", derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+    hypothesis.settings.load_profile("tillside")
     if _running:
         from django.conf import settings
 
