@@ -1,6 +1,6 @@
 # Tillside. Python 3.11 or newer and make are needed; everything else is brought along.
 #   make run [PORT=8000] [SANDBOX_PORT=8100] [VAR=var]   everything on this machine, with demo data
-#   make test                                            every check, stopping at the first that fails
+#   make test                                            every check; what failed is said again at the end
 #   make lint                                            the quick ones among them
 #   make proof                                           the long fault runs and stories, about an hour
 #   make bench                                           what it costs beside the least that would do, as ratios
@@ -31,25 +31,38 @@ pytest = if [ -d $(1) ]; then $(PY) -m pytest $(1) $(2) || { [ $$? -eq 5 ] && ec
 	else echo "There is no $(1) yet."; fi
 
 # Side by side, each with a database, workers and a browser of its own; a file's tests stay together.
-LANES = --numprocesses 2 --dist loadfile
+# The longest files come first (tests/conftest.py), so that no lane begins one when the other is done.
+LANES = --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test lint proof bench servers messages
+.PHONY: run test lint units running journeys faults proof bench servers messages
 .SILENT:
 .NOTPARALLEL:
 
 run: .venv/ready
 	exec $(PY) -m portal.run
 
-test: .venv/ready-to-test servers lint
+# All of it even where some fails: one run tells everything that is wrong.
+test: .venv/ready-to-test servers
+	failed=; \
+	for phase in lint units running journeys faults; do $(MAKE) --no-print-directory $$phase || failed="$$failed $$phase"; done; \
+	[ -z "$$failed" ] || { printf '\nNot well:%s.\n' "$$failed"; exit 1; }
+	printf '\nAll is well.\n'
+
+units: .venv/ready-to-test
 	$(call say,Unit tests)
 	$(call pytest,tests,$(LANES) --ignore=tests/running --ignore=tests/journeys --ignore=tests/faults)
+
+running: .venv/ready-to-test
 	$(call say,Starting and stopping)
 	$(call pytest,tests/running)
+
+journeys: .venv/ready-to-test
 	$(call say,Journeys)
 	$(call pytest,tests/journeys,$(LANES))
+
+faults: .venv/ready-to-test
 	$(call say,Faults)
 	$(call pytest,tests/faults)
-	printf '\nAll is well.\n'
 
 lint: .venv/ready-to-test
 	$(call say,Format)
