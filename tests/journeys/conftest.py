@@ -138,7 +138,7 @@ class Visitor:
         self.actions += 1
         rail.get_by_role("link", name=place).filter(visible=True).click()
 
-    def sees(self, text: str, *, within: float = 10) -> None:
+    def sees(self, text: str, *, within: float = 30) -> None:
         self.page.get_by_text(text).filter(visible=True).first.wait_for(timeout=within * 1000)
 
     def signs_in(self, who: str) -> None:

@@ -72,7 +72,6 @@ class Meets:
 def owner(browser, stack) -> Iterator[Visitor]:
     """Somebody with a second factor and a shop of their own, signed in."""
     context = browser.new_context(viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(10_000)
     person = Visitor(context.new_page(), stack)
     signs_up(person, newcomer())
     opens_a_shop(person)

@@ -87,8 +87,9 @@ def someone_says(till: Till, operation: Operation, *, happened: bool) -> Operati
 
 @pytest.mark.parametrize(("verb", "number", "path", "kind"), STORIES)
 def test_the_ledger_is_what_the_journal_says(awards: Till, settings, arrange, verb, number, path, kind):
-    settings.OPERATION_SECONDS, settings.LOOK_UP_SECONDS = 0.7, 0.7
     operation = asks(awards, verb, number)
+    if kind.startswith("timeout"):
+        settings.OPERATION_SECONDS = settings.LOOK_UP_SECONDS = 0.7
     provider_tokens.throw_away(awards.connection)
     more = {"seconds": SECONDS[kind]} if kind in SECONDS else {}
     awards.sandbox.arm(kind, provider="revenuemonster", path=path if path == READ else f"{path}$", **more)

@@ -57,9 +57,10 @@ def told_to_its_end(till: Till, operation: Operation) -> Operation:
 
 @pytest.mark.parametrize(("verb", "path", "kind"), STORIES)
 def test_the_ledger_is_what_the_journal_says(loads: Till, settings, verb, path, kind):
-    settings.OPERATION_SECONDS, settings.LOOK_UP_SECONDS = 0.7, 0.7
     if verb != "activate":
         operation = asks(loads, verb)
+    if kind.startswith("timeout"):
+        settings.OPERATION_SECONDS = settings.LOOK_UP_SECONDS = 0.7
     provider_tokens.throw_away(loads.connection)
     seconds = {"slow": 0.1, "throttle": 1, "timeout_before": 1.2, "timeout_after": 1.2}.get(kind)
     more = {} if seconds is None else {"seconds": seconds}

@@ -94,7 +94,7 @@ def test_rubbish_is_text_and_costs_nothing(till, done, typed):
     began = time.monotonic()
 
     assert found(till, typed) <= {done.key}
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 10  # a busy machine; what goes astray in such a text takes for ever
 
 
 def test_more_words_than_can_belong_to_one_operation_find_nothing(till, done):

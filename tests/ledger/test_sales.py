@@ -91,9 +91,10 @@ def secuconnect(arrange: Callable[[], Any], jung: Any, sandbox: Sandbox) -> Conn
 
 @pytest.fixture
 def shop(jung: Any, alice: Any, secuconnect: Connection, sandbox: Sandbox, settings: Any) -> Iterator[Shop]:
-    settings.OPERATION_SECONDS, settings.OPERATION_LEASE_SECONDS, settings.QUIET_SECONDS = 5, 10, 0
     with tenancy.merchant(jung.pk):
-        yield Shop(Member.objects.select_related("merchant", "person").get(person=alice), secuconnect, sandbox)
+        yield Shop(
+            Member.objects.select_related("merchant", "person").get(person=alice), secuconnect, sandbox, settings
+        )
 
 
 # ---- The document's own sale ----------------------------------------------------------------------------------

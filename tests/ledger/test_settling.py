@@ -144,7 +144,8 @@ def test_what_a_dead_worker_had_started_is_found_by_our_reference(loads: Till):
 
 # ---- The record does not tell -------------------------------------------------------------------------------------
 @pytest.mark.parametrize(("number", "reason"), [(FOREVER, "pending"), (STRANGE, "unknown_word")])
-def test_what_the_record_does_not_end_goes_to_a_person_with_what_is_on_the_card(loads: Till, number, reason):
+def test_what_the_record_does_not_end_goes_to_a_person_with_what_is_on_the_card(loads: Till, settings, number, reason):
+    settings.OPERATION_SECONDS = 1  # what is pending is asked about for so long
     operation = loads.gets("top_up", 2000, number=number)
     assert (operation.state, operation.reason) == (S.CHECKING, reason)
 

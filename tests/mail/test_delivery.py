@@ -142,7 +142,7 @@ def test_a_server_that_drips_an_endless_line_is_hung_up_on(post: Post, server: M
     post.works()
 
     assert (post.one().state, post.one().reason) == (S.WILL_RETRY, smtp.TIMED_OUT)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15  # it drips for 20 s
 
 
 @pytest.mark.parametrize("what", ["drop", "hang"])

@@ -213,7 +213,7 @@ def test_who_fetches_in_vain_keeps_nobody_waiting(loads: Till) -> None:
 
     began = time.monotonic()
     assert look_up(loads.connection) == CardStatus.USABLE
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
 
 
 def test_who_dies_while_fetching_keeps_others_waiting_no_longer_than_its_call_could_take(loads: Till) -> None:

@@ -459,7 +459,7 @@ def test_a_database_that_takes_too_long_lets_nobody_in(for_good, settings):
         said = pool.submit(press).result()
 
     assert isinstance(said, OperationalError)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30  # the row is held for as long as this waits
     assert not Try.objects.exists()
 
 
