@@ -10,6 +10,8 @@ from urllib.parse import urlencode
 
 import urllib3
 
+# As browsers do where a connection that was kept is closed under them; a form is sent once.
+AGAIN = urllib3.Retry(total=1, allowed_methods=["GET"], redirect=False, raise_on_status=False)
 PATIENCE = 60  # seconds until an answer has to be seen
 
 
@@ -73,7 +75,7 @@ class Site:
     """The web process, and an endless row of addresses that share no network."""
 
     def __init__(self, port: int) -> None:
-        self._pool = urllib3.HTTPConnectionPool("127.0.0.1", port, maxsize=32, retries=False, timeout=30)
+        self._pool = urllib3.HTTPConnectionPool("127.0.0.1", port, maxsize=80, retries=AGAIN, timeout=30)
         self._numbers = itertools.count()
 
     def visit(self) -> Visit:
