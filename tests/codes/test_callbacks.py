@@ -4,7 +4,6 @@ import base64
 import json
 import logging
 import secrets
-import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -77,7 +76,7 @@ def signed(
     key: rsa.RSAPrivateKey, document: object, *, age: float = 0, nonce: str = "", url: str = "", method: str = "post"
 ) -> Message:
     canonical = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
-    nonce, timestamp = nonce or secrets.token_hex(16), str(int(time.time() - age))
+    nonce, timestamp = nonce or secrets.token_hex(16), str(int(clock.now().timestamp() - age))
     where = f"requestUrl={url}&" if url else ""
     data = f"data={base64.b64encode(canonical).decode()}"
     text = f"{data}&method={method}&nonceStr={nonce}&{where}signType=sha256&timestamp={timestamp}"
@@ -237,10 +236,11 @@ def test_what_is_not_surely_the_providers_gets_one_same_answer(known: Till, thei
 
 @pytest.mark.parametrize("age", [121, 3600, -121])
 def test_what_was_not_signed_just_now_is_refused(known: Till, theirs, age):
-    made = makes(known)
+    made, now = makes(known), clock.now()
 
-    assert essence(sends(known.connection, signed(theirs, claim(made), age=age))) == REFUSED
-    assert essence(sends(known.connection, signed(theirs, claim(made), age=110 if age > 0 else -110))) == TAKEN
+    with clock.set_to(lambda: now):
+        assert essence(sends(known.connection, signed(theirs, claim(made), age=age))) == REFUSED
+        assert essence(sends(known.connection, signed(theirs, claim(made), age=118 if age > 0 else -118))) == TAKEN
 
 
 def test_a_copy_is_refused(known: Till, theirs):

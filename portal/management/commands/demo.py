@@ -3,6 +3,7 @@
 of it away."""
 
 from argparse import ArgumentParser
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
@@ -70,6 +71,9 @@ class Command(BaseCommand):
     def _follow(self) -> None:
         if settings.SANDBOX_URL and (followed := practice.follow()):
             self.stdout.write(f"{followed} practice connections follow the sandbox to {settings.SANDBOX_URL}.")
+        if settings.SANDBOX_URL and (address := demo.callback_address()):
+            with suppress(practice.NoSandbox):  # it tells its merchant nothing, then
+                practice.told_at(address)
 
     def _remove(self) -> None:
         if "owner" not in settings.DATABASES:
