@@ -149,13 +149,15 @@ def card(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
     if request.htmx and request.htmx.target == "prediction":
         prediction = predictions.find(request, found, request.GET.get("prediction", ""))
         return render(request, "ledger/confirm.html#prediction", {"prediction": prediction, "card_url": request.path})
+    # Before the actions: an answer that comes in between makes them possible, and nobody would ask for them again.
+    first_read = None if request.htmx else _reading(request, found)
     originals, unsettled = _originals(request, found), _unsettled(request, found)
     asked = request.POST if request.method == "POST" else request.GET
     tabs = _tabs(request, found, originals, unsettled, str(asked.get("do", "")))
     form = _form(request, found, _current(tabs), originals)
     question = _question(request, form) if form is not None and form.is_bound and form.is_valid() else None
     status = 422 if form is not None and form.errors else 200
-    return _page(request, found, tabs, unsettled, form, question, status=status)
+    return _page(request, found, tabs, unsettled, form, question, first_read, status=status)
 
 
 @require_POST
@@ -223,6 +225,7 @@ def _page(
     unsettled: Operation | None,
     form: ActionForm | None,
     question: Question | None,
+    reading: dict[str, Any] | None = None,
     *,
     status: int,
 ) -> HttpResponse:
@@ -250,7 +253,7 @@ def _page(
         return render(request, "ledger/card.html#action", action, status=status)
     page = {
         **action,
-        **_reading(request, found),
+        **(reading or _reading(request, found)),
         "movements": _movements(request, found),
         "list_url": list_pages.way_back(request, "cards", request.merchant.slug),
         "time_zone": request.merchant.time_zone,
