@@ -11,7 +11,7 @@ from itertools import product
 import pytest
 from django.db.models.functions import Now
 
-from portal.ledger import operations
+from portal.ledger import operations, settling
 from portal.ledger.models import OVER, Exchange, Operation, OperationState
 from portal.merchants import provider_tokens
 from portal.merchants.models import Connection
@@ -61,7 +61,7 @@ def told_to_its_end(till: Till, operation: Operation) -> Operation:
             return operation
         Connection.objects.filter(pk=till.connection.pk).update(held_until=None, paused_at=None)
         write(operation, next_attempt_at=Now() - timedelta(seconds=1))
-        operations.settle_due()
+        settling.settle_due()
     return operation
 
 
@@ -82,7 +82,7 @@ def sent(operation: Operation) -> int:
 def someone_says(till: Till, operation: Operation, *, happened: bool) -> Operation:
     milan = make_person("Milan", (till.member.merchant, "manager"))
     member = till.member.merchant.member_set.select_related("merchant", "person").get(person=milan)
-    return operations.decide(operation, member=member, happened=happened, reason="Looked at the member's history.")
+    return settling.decide(operation, member=member, happened=happened, reason="Looked at the member's history.")
 
 
 @pytest.mark.parametrize(("verb", "number", "path", "kind"), STORIES)
