@@ -11,6 +11,7 @@ from portal.codes.states import CodeState
 from portal.connectors import PROVIDERS
 from portal.ledger import operation_words
 from portal.ledger.models import Code, Operation, OperationState
+from portal.ledger.operations import NO_CODE_SHOWN
 
 # The shape beside the word, and the word.
 STATES: dict[CodeState, tuple[str, Promise]] = {
@@ -46,6 +47,12 @@ def view(
     state: CodeState, made_by: Operation, code: Code | None, cancelling: Operation | None, asking: operation_words.View
 ) -> View:
     """The code now. `asking` is what there is to say of the operation that makes it."""
+    if made_by.reason == NO_CODE_SHOWN:
+        title, advice = operation_words.ending(made_by)
+        sentence, spoken = f"{operation_words.thing(made_by)}.", f"{title} {advice}"
+        return View(
+            state=state, shape="not_sent", word=gettext("Not shown"), sentence=sentence, advice=advice, spoken=spoken
+        )
     if state in (CodeState.ASKED, CodeState.NONE):
         return View(
             state=state,

@@ -268,7 +268,8 @@ def test_a_lost_code_says_that_none_was_shown_and_offers_another(browser, awards
 
     shown = browser.get(page_of(made)).text
 
-    assert "No code was shown." in shown
+    assert "Not shown" in shown
+    assert "Refused" not in shown
     assert "nobody has seen it, so nobody can claim it" in shown
     assert f'href="{HERE}?connection={awards.connection.key}"' in shown
     assert "data-pending" not in shown
