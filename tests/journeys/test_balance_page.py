@@ -1,6 +1,7 @@
 """A shopper with a telephone, and the public balance page of Bäckerei Jung."""
 
 import io
+import re
 
 import pytest
 import zxingcpp
@@ -101,6 +102,20 @@ def test_without_scripts_the_page_says_what_to_do(visitor):
 
     assert visitor.page.locator("noscript p").last.is_visible()
     assert not visitor.page.get_by_role("button", name="Show the balance").is_visible()
+
+
+@pytest.mark.parametrize("visitor", [PHONE], indirect=True)
+def test_an_answer_comes_by_itself_where_scripts_stopped_after_the_question(visitor):
+    asks(visitor, VOUCHER)
+    visitor.page.wait_for_url(re.compile(f"{PAGE}.+/$"))
+    cookies = visitor.page.context.cookies()
+
+    without = visitor.page.context.browser.new_context(**PHONE, java_script_enabled=False)
+    without.add_cookies(cookies)
+    plain = without.new_page()
+    plain.goto(visitor.page.url)
+    plain.get_by_text("€7.25").wait_for(timeout=30_000)
+    without.close()
 
 
 @pytest.mark.parametrize("visitor", [{}, SMALL_PHONE], indirect=True)

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from celery import Celery
 from django.contrib.staticfiles import finders
 from django.db import connections, transaction
 from django.db.models import F
@@ -15,7 +16,7 @@ from django.test import Client
 from django.test.client import ClientHandler
 
 from portal.connectors.base import BalanceRequest, Reading
-from portal.ledger import balances
+from portal.ledger import balances, wake
 from portal.ledger.models import Inquiry, inquiry_writer
 from portal.merchants import switches, tenancy
 from portal.merchants.models import Connection, Scope
@@ -113,6 +114,7 @@ def test_an_answer_is_not_seen_before_the_grid_comes(page):
     assert 'data-state="pending"' in early.text
     assert "25.50" not in early.text
     assert 0 < int(first('data-next-ms="([0-9]+)"', early.text)) <= 1520
+    assert '<noscript><meta http-equiv="refresh" content="2"></noscript>' in early.text
 
 
 def test_nobody_else_sees_the_answer(page):
@@ -387,6 +389,25 @@ def test_a_slow_database_closes_the_page_from_the_first_question_to_the_last(for
     assert all("Your money is safe." in answer.text for answer in answers)
     assert time.monotonic() - began < 10
     assert not Try.objects.exists()
+
+
+def test_limits_hold_and_no_question_is_lost_while_the_broker_is_away(
+    page, settings, monkeypatch, caplog, django_capture_on_commit_callbacks
+):
+    """Limits are counted in PostgreSQL; a worker finds by its sweep what no message told it of."""
+    monkeypatch.setattr(wake, "current_app", Celery(broker="redis://127.0.0.1:1/0"))  # nobody listens there
+    settings.SWEEP_SECONDS = 0
+    browser = Browser()
+
+    with django_capture_on_commit_callbacks(execute=True):
+        sent = [browser.sends() for _ in range(6)]
+    assert caplog.text.count("The broker is away") == 5
+    for pk in balances.sweep():
+        balances.answer(pk)
+    grid_comes()
+
+    assert [answer.status_code for answer in sent] == [303] * 5 + [429]
+    assert all("€25.50" in browser.client.get(answer["Location"]).text for answer in sent[:5])
 
 
 def test_an_administrator_switches_the_page_off_for_everybody(page, olivia, arrange):
