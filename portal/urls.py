@@ -193,7 +193,7 @@ urlpatterns = [
     ),
     path("m/<slug:merchant>/settings/", merchants.settings_page, name="settings"),
     path("m/<slug:merchant>/settings/stores/new/", store_pages.new_store, name="new_store"),
-    path("m/<slug:merchant>/settings/stores/<int:pk>/", store_pages.store, name="store"),
+    path("m/<slug:merchant>/settings/stores/<uuid:key>/", store_pages.store, name="store"),
     path("m/<slug:merchant>/settings/tills/", till_pages.tills_page, name="tills"),
     path("m/<slug:merchant>/settings/tills/lock-after/", till_pages.lock_after, name="lock_after"),
     path("m/<slug:merchant>/settings/tills/<uuid:key>/end/", till_pages.end_till, name="end_till"),

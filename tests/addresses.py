@@ -327,7 +327,7 @@ SAMPLES: dict[str, Sample] = {
     "change_connection": lambda shop: shop.connection.key,
     **dict.fromkeys(["connect_draft", "connect_test", "discard_draft"], lambda shop: shop.draft.key),
     "end_till": lambda shop: shop.till.key,
-    "store": lambda shop: shop.till.store.pk,
+    "store": lambda shop: shop.till.store.key,
     "mfa_remove_webauthn": lambda shop: shop.passkey.pk,
     "person": lambda shop: shop.colleague.key,
     "remove_person": lambda shop: shop.colleague.key,

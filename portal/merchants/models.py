@@ -120,6 +120,9 @@ class Store(models.Model):
     """A place where the merchant sells."""
 
     merchant = models.ForeignKey(Merchant, on_delete=models.CASCADE)
+    key = models.UUIDField(
+        db_default=RandomUUID(), unique=True, editable=False, help_text="Its place in our addresses."
+    )
     name = models.CharField(max_length=100)
     address = models.CharField(max_length=200, blank=True)
 

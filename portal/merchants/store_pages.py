@@ -1,5 +1,7 @@
 """Adding a store, and changing its name and address. The list of them stands in Settings."""
 
+import uuid
+
 from django import forms
 from django.contrib import messages
 from django.http import HttpResponse
@@ -53,9 +55,9 @@ def new_store(request: StaffRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @member(Permission.MANAGE_STORES)
-def store(request: StaffRequest, pk: int) -> HttpResponse:
+def store(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
     """One store's name and address."""
-    found = get_object_or_404(request.merchant.store_set, pk=pk)
+    found = get_object_or_404(request.merchant.store_set, key=key)
     known = {"name": found.name, "address": found.address}
     form = StoreForm(request.POST if request.method == "POST" else None, initial=known)
     if form.is_bound and form.is_valid():

@@ -38,7 +38,7 @@ def test_a_store_gets_another_name_and_the_trail_holds_both(owner, signed_in, ol
     browser = signed_in(olivia)
 
     for _press in range(2):
-        browser.post(f"{SETTINGS}stores/{store.pk}/", {"name": "Markthalle", "address": "Platz 15"})
+        browser.post(f"{SETTINGS}stores/{store.key}/", {"name": "Markthalle", "address": "Platz 15"})
 
     assert kept() == [("Markthalle", "Platz 15")]
     page = browser.get(f"{SETTINGS}trail/").text
@@ -52,7 +52,7 @@ def test_two_stores_of_one_name_are_refused_beside_the_field_and_nothing_typed_i
     other = stores.add(owner, name="Bahnhof", address="")
     browser = signed_in(olivia)
 
-    for path in (NEW, f"{SETTINGS}stores/{other.pk}/"):
+    for path in (NEW, f"{SETTINGS}stores/{other.key}/"):
         answer = browser.post(path, {"name": "Markt", "address": "Gleis 1"})
         assert answer.status_code == 422
         assert "You have a store of this name." in answer.text
@@ -90,5 +90,5 @@ def test_those_who_only_look_see_stores_and_no_way_to_change_them(owner, signed_
     page = signed_in(rita).get(SETTINGS).text
 
     assert "Markt" in page
-    assert f"stores/{store.pk}/" not in page
+    assert f"stores/{store.key}/" not in page
     assert NEW not in page
