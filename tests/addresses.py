@@ -177,7 +177,12 @@ class Shop:
     @cached_property
     def code(self) -> Operation:
         """One that is shown, and may be cancelled."""
-        there = Connection(merchant=self.merchant, provider="revenuemonster", name="Points", environment="live")
+        there = Connection(
+            merchant=self.merchant,
+            provider="revenuemonster",
+            name=f"Points of {self.merchant.name}",
+            environment="live",
+        )
         there.options = PROVIDERS["revenuemonster"].Settings.options(
             {
                 **dict.fromkeys(["base_url", "oauth_url"], "https://revenuemonster.invalid"),

@@ -169,6 +169,7 @@ GROUPS: dict[str, tuple[Promise, dict[str, Promise]]] = {
         {
             "address refused": _("Tried the address of a merchant they do not work for"),
             "card not found": _("Tried the address of a card that is not there"),
+            "code not found": _("Tried the address of a code that is not there"),
             "look-up not found": _("Tried the address of a look-up that is not there"),
             "operation not found": _("Tried the address of an operation that is not there"),
             "approval not found": _("Tried the address of an approval that is not there"),

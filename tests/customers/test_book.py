@@ -179,7 +179,7 @@ def _as_the_book(row: Customer) -> None:
         row.save()
 
 
-_as_the_book.__module__ = customer_writer.module
+_as_the_book.__module__ = customer_writer.modules[0]
 
 
 def by_hand(statement: str) -> None:

@@ -13,6 +13,7 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobil
 GERMAN_PHONE = {**PHONE, "color_scheme": "dark", "locale": "de-DE"}
 # For load runs, 1,000.00 on each: every journey takes cards of its own.
 _cards = itertools.count(9276100000000500)
+_earning = itertools.count(9276200000000500)  # with 10 % bonus on what is paid in
 NO_CANCEL = "9276004424644014"
 TRANSACTIONS = "/api/v2/Smart/Transactions"
 
@@ -83,14 +84,15 @@ def test_an_owner_connects_it_herself_and_looks_a_card_up(visitor):
 @pytest.mark.parametrize("visitor", [{}, PHONE, {"color_scheme": "dark"}], indirect=True)
 def test_a_card_is_loaded_and_what_was_paid_in_and_given_stand_apart(visitor):
     visitor.signs_in("alice")
-    loads(visitor, own_card())
+    loads(visitor, str(next(_earning)))
 
-    visitor.sees("€1,020.00", within=20)
-    visitor.sees("New balance €1,020.00.")
+    visitor.sees("€1,022.00", within=20)
+    visitor.sees("New balance €1,022.00.")
     visitor.finds_no_barrier()
     visitor.has_no_sideways_scroll()
     visitor.page.get_by_role("link", name="Back to the card").click()
     visitor.page.locator(".asides").get_by_text("Paid in").wait_for()
+    visitor.page.locator(".asides").get_by_text("€2.00").wait_for()
 
 
 def test_a_card_is_made_on_the_fly_and_loaded(visitor):

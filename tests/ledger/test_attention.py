@@ -371,8 +371,9 @@ def test_without_two_readings_nothing_is_suggested():
     assert "cannot tell whether a card was activated" in attention_words.suggestion(Operation(verb="activate"))
 
 
-@pytest.mark.parametrize("verb", [*operations.PERMISSIONS])
-def test_everything_that_can_be_asked_has_its_sentences(verb):
+# A code whose answer got lost was shown to nobody: that is its end, and no person has to say what happened.
+@pytest.mark.parametrize("verb", sorted(operations.PERMISSIONS.keys() - {"issue_code"}))
+def test_everything_that_can_need_a_person_has_its_sentences(verb):
     originals = [Operation(verb="pay"), Operation(verb="top_up")] if verb == "void" else [None]
     for original in originals:
         row = Operation(verb=verb, original=original, amount_minor=1250, currency="USD", in_flight_key=b"card")

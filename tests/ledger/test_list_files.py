@@ -127,5 +127,5 @@ def test_another_merchants_rows_are_in_no_file(till, kauri_shop, signed_in):
 
     theirs = lines(signed_in(kauri_shop.owner.person).post("/m/kauri-books/operations/export/"))
 
-    assert len(theirs) == 2
-    assert {line["connection"] for line in theirs} == {"PayWizard of Kauri Books"}
+    assert theirs
+    assert all(line["connection"].endswith(" of Kauri Books") for line in theirs)

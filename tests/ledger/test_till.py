@@ -210,17 +210,6 @@ def test_asking_again_twice_with_one_button_asks_once(browser):
     assert Inquiry.objects.count() == 2
 
 
-def test_an_answer_that_is_not_on_the_card_yet_is_waited_for(browser):
-    """The worker stores the answer, then the card's reading: a page drawn in between must not stop asking."""
-    browser.reads()
-    Card.objects.update(read_at=timezone.now() - timezone.timedelta(minutes=9))
-    assert 'hx-trigger="every 1s"' in browser.sees(browser.page_of())
-
-    write(Inquiry.objects.all(), ended_at=timezone.now() - timezone.timedelta(seconds=6))
-
-    assert 'hx-trigger="every 1s"' not in browser.sees(browser.page_of())
-
-
 def test_a_reading_of_more_than_a_minute_is_grey(browser, till):
     browser.reads()
     assert "is-old" not in browser.sees(browser.page_of())
