@@ -28,6 +28,7 @@ from portal.ledger import (
     operation_words,
     operations,
     pages,
+    predictions,
     till,
 )
 from portal.ledger.models import Card, Operation, OperationState
@@ -51,11 +52,15 @@ def makers(request: StaffRequest) -> list[Connection]:
 @require_http_methods(["GET", "HEAD", "POST"])
 @member(Permission.MOVE_POINTS)
 def new_code(request: StaffRequest) -> HttpResponse:
-    """The form, and the sentence it comes back with. htmx asks for the fragment `action`."""
+    """The form, and the sentence it comes back with. htmx asks for the fragments `action` and `prediction`."""
     offered = makers(request)
     chosen = _chosen(request, offered)
     if chosen is None:
         return _form_page(request, offered, None, None)
+    if request.htmx and request.htmx.target == "prediction":
+        asked_for, here = request.GET.get("prediction", ""), _new_url(request, chosen)
+        prediction = predictions.find(request, _nobodys(chosen), asked_for, page=here)
+        return render(request, "ledger/confirm.html#prediction", {"prediction": prediction})
     if request.method == "POST" and "change" not in request.POST:
         return _form_page(request, offered, chosen, _bound(request, chosen), asked=True)
     typed = {name: str(value) for name, value in request.POST.items() if name != "minor"}
@@ -175,6 +180,9 @@ def _question(request: StaffRequest, form: ActionForm, chosen: Connection) -> di
         if second
         else operation_words.button(VERB, amount=amount, original=None),
         "exact": form.exact(),
+        "prediction": predictions.ask(
+            request, form.card, wish.amount, form_key=form.cleaned_data["key"], page=_new_url(request, chosen)
+        ),
     }
 
 

@@ -29,7 +29,7 @@ PATIENCE = timedelta(seconds=5)  # then the page says that it is not known yet
 class Prediction:
     """What stands beside the sentence."""
 
-    key: uuid.UUID
+    url: str  # where to ask for it again
     state: str  # asking, late, known, unknown
     text: str
 
@@ -39,41 +39,43 @@ class Prediction:
         return self.state in ("asking", "late")
 
 
-def ask(request: StaffRequest, card: Card, purchase: Money, *, form_key: uuid.UUID) -> Prediction | None:
-    """Ask once for each form and amount, or find what was asked before. None where the provider tells no such thing."""
+def ask(request: StaffRequest, card: Card, purchase: Money, *, form_key: uuid.UUID, page: str) -> Prediction | None:
+    """Ask once for each form and amount, or find what was asked before. `page` is the address of the page with the
+    sentence. None where the provider tells no such thing."""
     if not PROVIDERS[card.connection.provider].predicts():
         return None
     key = uuid.uuid5(form_key, f"points for {purchase.minor}")
     try:
         inquiry = balances.ask_points(member=request.member, key=key, card=card, purchase=purchase)
     except (connections.NotNow, PermissionDenied):  # said where it matters: when it is confirmed
-        return _told(card, key, None)
-    return _told(card, key, inquiry)
+        return _told(card, key, None, page)
+    return _told(card, key, inquiry, page)
 
 
-def find(request: StaffRequest, card: Card, key: str) -> Prediction:
+def find(request: StaffRequest, card: Card, key: str, *, page: str) -> Prediction:
     """What is known by now of the question with this key, if there is one."""
     try:
         asked = uuid.UUID(key)
     except ValueError:
         asked = uuid.uuid4()
     rows = Inquiry.objects.filter(merchant=request.merchant, connection=card.connection, purchase_minor__isnull=False)
-    return _told(card, asked, rows.filter(key=asked).first())
+    return _told(card, asked, rows.filter(key=asked).first(), page)
 
 
-def _told(card: Card, key: uuid.UUID, inquiry: Inquiry | None) -> Prediction:
+def _told(card: Card, key: uuid.UUID, inquiry: Inquiry | None, page: str) -> Prediction:
+    url = f"{page}{'&' if '?' in page else '?'}prediction={key}"
     name = {"connection": card.connection.name}
     if inquiry is not None and inquiry.state == State.ANSWERED and inquiry.points is not None:
         points = format_html("<strong>{}</strong>", formats.points(inquiry.points))
         text = format_html(gettext("That is about {points}, by the rule of {connection}."), points=points, **name)
-        return Prediction(key=key, state="known", text=text)
+        return Prediction(url=url, state="known", text=text)
     if inquiry is None or not inquiry.pending:
         return Prediction(
-            key=key, state="unknown", text=gettext("How many points that is, %(connection)s does not say now.") % name
+            url=url, state="unknown", text=gettext("How many points that is, %(connection)s does not say now.") % name
         )
     if timezone.now() - inquiry.asked_at < PATIENCE:
         return Prediction(
-            key=key, state="asking", text=gettext("Asking %(connection)s how many points that is…") % name
+            url=url, state="asking", text=gettext("Asking %(connection)s how many points that is…") % name
         )
     late = gettext("%(connection)s has not said yet how many points that is. You need not wait for it.") % name
-    return Prediction(key=key, state="late", text=late)
+    return Prediction(url=url, state="late", text=late)

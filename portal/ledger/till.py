@@ -147,8 +147,8 @@ def card(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
             return HttpResponseClientRefresh()  # what the answer gave makes another action possible
         return render(request, "ledger/card.html#reading", reading)
     if request.htmx and request.htmx.target == "prediction":
-        prediction = predictions.find(request, found, request.GET.get("prediction", ""))
-        return render(request, "ledger/confirm.html#prediction", {"prediction": prediction, "card_url": request.path})
+        prediction = predictions.find(request, found, request.GET.get("prediction", ""), page=request.path)
+        return render(request, "ledger/confirm.html#prediction", {"prediction": prediction})
     # Before the actions: an answer that comes in between makes them possible, and nobody would ask for them again.
     first_read = None if request.htmx else _reading(request, found)
     originals, unsettled = _originals(request, found), _unsettled(request, found)
@@ -653,7 +653,13 @@ def _question(request: StaffRequest, form: ActionForm) -> Question | None:
         else operation_words.button(form.verb, amount=text, original=wish.original),
         exact=form.exact(),
         basket=basket_words.view(wish.basket) if wish.basket else None,
-        prediction=predictions.ask(request, found, amount, form_key=form.cleaned_data["key"])
+        prediction=predictions.ask(
+            request,
+            found,
+            amount,
+            form_key=form.cleaned_data["key"],
+            page=reverse("card", args=[request.merchant.slug, found.key]),
+        )
         if form.verb == "award" and amount is not None
         else None,
     )

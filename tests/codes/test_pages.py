@@ -3,13 +3,14 @@
 import re
 import uuid
 from datetime import timedelta
+from html import unescape
 
 import pytest
 from django.urls import reverse
 
 from portal.codes import pages
-from portal.ledger import clock, codes, operations, settling
-from portal.ledger.models import Approval, Code, Limit, Operation, OperationState, limit_writer
+from portal.ledger import balances, clock, codes, operations, settling
+from portal.ledger.models import Approval, Code, Inquiry, Limit, Operation, OperationState, limit_writer
 from portal.merchants import tenancy
 from portal.merchants.models import Connection
 from tests.conftest import make_person
@@ -59,6 +60,20 @@ def test_a_code_is_asked_for_in_two_beats_and_shown(browser, awards: Till):
     address = Code.objects.get().address
     assert str(pages._drawn(address)) in shown
     assert address not in shown
+
+
+def test_the_points_for_the_purchase_stand_beside_the_sentence_once_a_worker_has_asked(browser, awards: Till):
+    asked = browser.post(HERE, {"key": str(uuid.uuid4()), "do": "issue_code", "amount": "12,50", **WAY}).text
+    assert "Asking Revenue Monster how many points that is…" in asked
+    (again,) = re.findall('hx-get="([^"]*prediction=[^"]*)"', asked)
+    headers = {"HX-Request": "true", "HX-Target": "prediction"}
+    assert "data-pending" in browser.get(unescape(again), headers=headers).text
+
+    balances.answer(Inquiry.objects.get(purchase_minor=1250).pk)
+
+    known = browser.get(unescape(again), headers=headers).text
+    assert "That is about <strong>12 points</strong>, by the rule of Revenue Monster." in known
+    assert "data-pending" not in known
 
 
 def test_pressed_twice_one_code_is_made(browser, awards: Till):
