@@ -120,6 +120,7 @@ class Draft:
                 folded = self.page.locator("details.more").filter(has=box)
                 folded.locator("> summary").click()
             box.fill(text)
+            box.blur()  # it keeps itself now, and not when the next one was just unfolded
             self.stands[label] = text
 
     def tests(self, button: str = "Test the connection") -> None:

@@ -177,6 +177,8 @@ def test_every_page_stands_on_any_screen_in_light_and_dark(visitor):
     visitor.has_no_sideways_scroll()
     visitor.finds_no_barrier()
     visitor.signs_in("milan")
+    visitor.looks_up("6280390000000007")
+    visitor.sees("The card company says something we do not know.")  # the longest a row of the desk has to say
     for path in ("/m/baeckerei-jung/settings/", "/merchants/", "/m/baeckerei-jung/"):
         visitor.opens(path)
         visitor.has_no_sideways_scroll()
