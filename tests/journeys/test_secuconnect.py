@@ -87,7 +87,7 @@ def test_a_card_is_loaded_and_what_was_paid_in_and_given_stand_apart(visitor):
     loads(visitor, str(next(_earning)))
 
     visitor.sees("€1,022.00", within=20)
-    visitor.sees("New balance €1,022.00.")
+    visitor.sees("New balance €1,022.00")
     visitor.finds_no_barrier()
     visitor.has_no_sideways_scroll()
     visitor.page.get_by_role("link", name="Back to the card").click()
