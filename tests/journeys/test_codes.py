@@ -25,6 +25,7 @@ def asks_for_a_code(visitor, typed: str) -> None:
     visitor.page.get_by_label("Another wallet, a card or cash").check()
     visitor.page.locator("#action").get_by_role("button", name="Continue").last.click()
     visitor.sees("Whoever scans it first")
+    visitor.sees("by the rule of Revenue Monster.", within=20)
     visitor.finds_no_barrier()
 
 
