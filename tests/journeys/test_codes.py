@@ -61,6 +61,10 @@ def test_a_customer_scans_the_code_and_the_screen_says_so(visitor):
     visitor.sees("12 points")
     visitor.finds_no_barrier()
     visitor.has_no_sideways_scroll()
+    visitor.page.emulate_media(media="print")
+    assert scanned(visitor) == address  # on paper, too
+    assert not visitor.page.get_by_role("link", name="Next customer").is_visible()
+    visitor.page.emulate_media(media="screen")
 
     telephone = visitor.page.context.new_page()
     telephone.goto(address)
