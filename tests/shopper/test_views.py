@@ -395,7 +395,8 @@ def test_limits_hold_and_no_question_is_lost_while_the_broker_is_away(
     page, settings, monkeypatch, caplog, django_capture_on_commit_callbacks
 ):
     """Limits are counted in PostgreSQL; a worker finds by its sweep what no message told it of."""
-    monkeypatch.setattr(wake, "current_app", Celery(broker="redis://127.0.0.1:1/0"))  # nobody listens there
+    nobody_listens = Celery(broker="redis://127.0.0.1:1/0", set_as_current=False)
+    monkeypatch.setattr(wake, "current_app", nobody_listens)
     settings.SWEEP_SECONDS = 0
     browser = Browser()
 
