@@ -108,7 +108,9 @@ class Presence:
         """The process ends in an orderly way."""
         with self._writing:
             if self._session is not None and self._row is not None:
-                self._say("UPDATE desk_process SET stopped_at = now(), in_hand = 0 WHERE id = %(id)s", {})
+                if self._say("UPDATE desk_process SET stopped_at = now(), in_hand = 0 WHERE id = %(id)s", {}):
+                    # Given back by word: a session that is only hung up holds its lock until the server notices.
+                    self._say("SELECT pg_advisory_unlock(%(lock)s, %(id)s)", {"lock": LOCK})
                 self._hang_up()
 
     # ---- Telling it

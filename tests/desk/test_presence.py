@@ -100,7 +100,8 @@ def test_a_session_that_broke_fails_no_task_and_is_made_anew_for_the_same_row(wo
     worker.arrives()
     before = row().pk
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE classid = %s", [presence.LOCK])
+        # It waits up to five seconds until the session is gone.
+        cursor.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE classid = %s", [presence.LOCK])
     worker._told -= presence.REPORT_SECONDS
     worker.begins()  # nobody hears it
     assert workers._living() == set()
