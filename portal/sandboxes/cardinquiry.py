@@ -25,6 +25,7 @@ Magic cards: 62803900000 and five digits. PIN 1234 on all of them, typed right e
     …00035 usable, and no other documented field but the UsageToken
     …00036 usable, 20.00, of which 15.00 are spent elsewhere as soon as it was looked up
     …00037 usable, 20.00, with a UsageToken that lapses at once
+    …00038 closed by the retailer: no record, whatever the password
 
 For load runs, 1,000.00 on each: 628039555 and three digits and 9753. Thousands more can be made for simulations of
 guessing, see `cardinquiry_crowd`.
@@ -37,9 +38,10 @@ a trace and a random delay, 429, the VisibleKey, names and paths in any case.
 
 ASSUMED, for want of any document: the fields Balance, Expiry, Currency, Description, CardType and Barcode;
 that a Barcode comes back only to who sent it in full (a short code must not become a long one); the shapes
-for "not found"; nothing but Status and Expiry on an expired card, which is found for 90 days; 15 minutes for
-a UsageToken and for the near miss; `delay(n)` in milliseconds; `drop-connection` before anything is done; 400
-for an unknown query name; the codes of error packets.
+for "not found"; that a card the retailer closed is not found, since none of the five statuses says so (…00007 says it
+in a word of the retailer's own); nothing but Status and Expiry on an expired card, which is found for 90 days; 15
+minutes for a UsageToken and for the near miss; `delay(n)` in milliseconds; `drop-connection` before anything is done;
+400 for an unknown query name; the codes of error packets.
 """
 
 import itertools
@@ -70,7 +72,7 @@ RECENTLY = timedelta(days=90)
 HINT_WINDOW = timedelta(minutes=15)
 RETRY_AFTER = 30
 HOME_CURRENCY = "EUR"  # the journal's word for what goes without saying
-SPENT_MEANWHILE, LAPSES = 36, 37
+SPENT_MEANWHILE, LAPSES, CLOSED = 36, 37, 38
 
 TABLES = (
     "CREATE TABLE cardinquiry_hints (number TEXT PRIMARY KEY, at REAL NOT NULL)",
@@ -153,6 +155,7 @@ CARDS = (
     _magic(35, "Usable, without a word about its balance.", balance=10),
     _magic(SPENT_MEANWHILE, "Usable, 20.00; 15.00 of it are spent elsewhere once it was looked up.", balance=20),
     _magic(LAPSES, "Usable, 20.00; its UsageToken lapses at once.", balance=20),
+    _magic(CLOSED, "Closed by the retailer with 10.00 on it: cannot be found.", balance=10),
 )
 PLAIN = tuple(Card(number=f"628039555{place:03}9753", does="Usable, 1,000.00.", balance=1000) for place in range(1000))
 # What each card came with. The odd ones whose balance is none pay nothing.
@@ -189,7 +192,7 @@ def _look_up(call: Call, db: sqlite3.Connection) -> Outcome:
 
 
 def _find(typed: str, password: str, call: Call, db: sqlite3.Connection) -> Answer:
-    ours = [*_meant(typed), *_of_the_crowd(typed, db)]
+    ours = [card for card in (*_meant(typed), *_of_the_crowd(typed, db)) if card.magic != CLOSED]
     right = [card for card in ours if card.pin == password]
     if any(card.magic == 6 for card in right):
         return _cards(*(_record(card, typed, call, db) for card in CARDS if card.magic == 6))

@@ -145,34 +145,35 @@ def count(page: BalancePage, visit: Visit, *, connection: int, budget: int) -> C
 
 
 def judge(counts: Counts, *, budget: int, is_known: bool, whole: bool, waiting: int) -> Verdict:
-    """What these counts lead to. Raises TooMany, Closed, Busy, WholeNumberOnly.
+    """What these counts lead to. Raises TooMany, Closed, Busy, WholeNumberOnly."""
+    for counted, most, seconds in _of_address(counts):
+        if counted >= most:
+            raise TooMany(seconds)
+    return judge_held(counts, budget=budget, is_known=is_known, whole=whole, waiting=waiting)
+
+
+def judge_held(counts: Counts, *, budget: int, is_known: bool, whole: bool, waiting: int) -> Verdict:
+    """What a try has to pass again that was taken from its address before, and held. Raises Closed, Busy,
+    WholeNumberOnly.
 
     A browser that knows this card is asked neither to prove more nor to wait for others: whatever it tries, it learns
     nothing about any other card.
     """
-    for counted, most, seconds in _of_address(counts):
-        if counted >= most:
-            raise TooMany(seconds)
-    refuse_unless_open(counts, budget=budget, is_known=is_known, waiting=waiting)
-    times = 1
-    if not is_known:
-        stepped_up = steps_up(counts.wrong_hour, budget)
-        if stepped_up and not whole:
-            raise WholeNumberOnly
-        times = max(
-            STEP_UP_TIMES if stepped_up else 1,
-            PIN_TIMES if counts.pin_cards >= settings.SHOPPER_PIN_CARDS else 1,
-            NETWORK_TIMES if counts.network_hour >= settings.SHOPPER_NETWORK_HOUR else 1,
-        )
-    return Verdict(times=times, silenced=is_silenced(counts))
-
-
-def refuse_unless_open(counts: Counts, *, budget: int, is_known: bool, waiting: int) -> None:
-    """What every try has to pass, when it is taken and when it was held and is let go. Raises Closed, Busy."""
     if waiting >= settings.SHOPPERS_WAITING:
         raise Busy
-    if not is_known and counts.wrong_day >= budget:
+    if is_known:
+        return Verdict(times=1, silenced=_is_silenced(counts))
+    if counts.wrong_day >= budget:
         raise Closed
+    stepped_up = steps_up(counts.wrong_hour, budget)
+    if stepped_up and not whole:
+        raise WholeNumberOnly
+    times = max(
+        STEP_UP_TIMES if stepped_up else 1,
+        PIN_TIMES if counts.pin_cards >= settings.SHOPPER_PIN_CARDS else 1,
+        NETWORK_TIMES if counts.network_hour >= settings.SHOPPER_NETWORK_HOUR else 1,
+    )
+    return Verdict(times=times, silenced=_is_silenced(counts))
 
 
 def steps_up(wrong_hour: int, budget: int) -> bool:
@@ -188,7 +189,7 @@ def _of_address(counts: Counts) -> Sequence[tuple[int, int, int]]:
     )
 
 
-def is_silenced(counts: Counts) -> bool:
+def _is_silenced(counts: Counts) -> bool:
     """Whether so many tries at the card were wrong that it is not asked about."""
     return (
         counts.card_quarter >= settings.SHOPPER_CARD_QUARTER

@@ -20,7 +20,7 @@ from portal import formats
 from portal.connectors import PROVIDERS
 from portal.merchants import switches
 from portal.merchants.access import StaffRequest, member
-from portal.merchants.models import Connection
+from portal.merchants.models import Connection, Switch
 from portal.merchants.roles import Permission
 from portal.shopper import deciding, limits, risk, tries
 from portal.shopper.models import WRONG, BalancePage, Outcome, Try, ending_of
@@ -52,6 +52,17 @@ class Choice:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Standing:
+    """Whether shoppers can use the page at the moment; if not, who closed it, since when and why, as far as merchants
+    may know."""
+
+    shape: str
+    words: str
+    more: str = ""
+    is_open: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Line:
     """One try, as staff see it: fingerprints, never numbers."""
 
@@ -78,20 +89,19 @@ def balance_settings(request: StaffRequest) -> HttpResponse:
         return redirect("balance_settings", request.merchant.slug)
     wrong_hour, wrong_day = _wrong(page)
     found = risk.of(page, with_pin=_with_pin(offered))
-    off = switches.of_public_page()
+    is_used_up = wrong_day >= found.budget
     shown = {
         "form": form,
         "page": page,
-        "switched_off": switches.words(off) if off else "",
+        "standing": _standing(page, offered, is_used_up=is_used_up),
         "choices": _choices(form, page, _with_pin(offered)),
         "risk": found,
         "risk_words": _means(found),
         "wrong_day": wrong_day,
-        "is_used_up": wrong_day >= found.budget,
+        "is_used_up": is_used_up,
         "steps_up": limits.steps_up(wrong_hour, found.budget),
         "connections": [(each, reverse("connection", args=[request.merchant.slug, each.key])) for each in offered],
         "page_url": _address(request),
-        "is_shown": page.is_open and any(each.public_use for each in offered),
     }
     return render(request, "shopper/settings.html", shown, status=422 if form.errors else 200)
 
@@ -186,6 +196,31 @@ def _page(request: StaffRequest) -> BalancePage:
     """What was decided, or what would be proposed."""
     found = BalancePage.objects.filter(merchant=request.merchant).first()
     return found or BalancePage(merchant=request.merchant)
+
+
+def _standing(page: BalancePage, offered: list[Connection], *, is_used_up: bool) -> Standing:
+    if off := switches.of_public_page():
+        return _switched_off(off)
+    if not page.is_open:
+        return Standing(shape="not_sent", words=gettext("Closed"))
+    if not any(each.public_use for each in offered):
+        return Standing(shape="person", words=gettext("Not shown: no connection is for shoppers yet."))
+    if is_used_up:
+        return Standing(shape="refused", words=gettext("Closed: there were too many wrong tries."))
+    return Standing(shape="done", words=gettext("Open"), is_open=True)
+
+
+def _switched_off(off: Switch) -> Standing:
+    """The switch's reason is the administrators' own; its banner is what others may read."""
+    again = gettext("It opens again when they switch it on.")
+    if off.expires_at:
+        again = gettext("It opens again by itself: %(until)s.") % {"until": formats.moment(off.expires_at)}
+    kept = gettext("What you decide here is kept until then.")
+    return Standing(
+        shape="refused",
+        words=gettext("Closed by the administrator since %(since)s.") % {"since": formats.moment(off.thrown_at)},
+        more=f"“{off.banner}” {again} {kept}",
+    )
 
 
 def _offered(request: StaffRequest) -> list[Connection]:

@@ -61,15 +61,16 @@ def take_in(page: BalancePage, visit: Visit, typed: Typing, *, browser: Print, c
             typing_seconds=settings.SHOPPER_TYPING_SECONDS,
         )
         verdict, counts = _judged(page, visit, typed.connection, whole=typed.whole)
-        held = not verdict.silenced and verdict.times > solved.times
+        held = verdict.times > solved.times  # whether it is asked about or silenced: nobody shall tell by the work
+        silenced = verdict.silenced and not held
         fresh = Try(merchant_id=page.merchant_id, connection=typed.connection, challenge=solved.nonce)
         fresh.browser, fresh.whole, fresh.step_ms = browser.now, typed.whole, grid.step_of(counts.slow_ms)
         fresh.address, fresh.network = visit.address.now, visit.network.now
         fresh.card, fresh.pin, fresh.known = visit.card.now, visit.pin.now, visit.known.now if visit.known else None
         fresh.times = max(verdict.times, solved.times)
-        fresh.outcome = Outcome.HELD if held else Outcome.SILENCED if verdict.silenced else Outcome.ASKED
+        fresh.outcome = Outcome.HELD if held else Outcome.SILENCED if silenced else Outcome.ASKED
         fresh.asked_at = None if held else Now()
-        fresh.took_ms = counts.usual_ms if verdict.silenced else None
+        fresh.took_ms = counts.usual_ms if silenced else None
         try:
             with transaction.atomic():
                 fresh.save(force_insert=True)
@@ -86,15 +87,15 @@ def take_in(page: BalancePage, visit: Visit, typed: Typing, *, browser: Print, c
             client=client,
             typed=Typed.WHOLE if typed.whole else Typed.SHORT,
             held=held,
-            silenced=verdict.silenced,
+            silenced=silenced,
         )
     return fresh
 
 
 @try_writer.writes
 def prove(page: BalancePage, held: Try, *, token: str, solution: str) -> bool:
-    """More work was done for a held try: have it asked, if the day's budget still lets it, which many may have used up
-    meanwhile. False where it was under way already.
+    """More work was done for a held try: judge it anew, by all that others tried meanwhile, and have it asked. False
+    where it is not: it wants still more work, or was under way already.
 
     Raises proof.NoProof, limits.NotNow, connections.NotNow; OperationalError.
     """
@@ -109,14 +110,18 @@ def prove(page: BalancePage, held: Try, *, token: str, solution: str) -> bool:
         most = budget(locked, row.connection)
         counts = limits.count(locked, _visit(row), connection=row.connection_id, budget=most)
         waiting, _asked = balances.shoppers_under_way(page.merchant_id)
-        limits.refuse_unless_open(counts, budget=most, is_known=row.known is not None, waiting=waiting)
+        verdict = limits.judge_held(
+            counts, budget=most, is_known=row.known is not None, whole=row.whole, waiting=waiting
+        )
+        if verdict.times > solved.times:
+            _end(row, Outcome.HELD, times=verdict.times)
+            return False
         inquiry = Inquiry.objects.select_related("connection").filter(merchant=row.merchant_id, key=row.key).first()
-        silenced = limits.is_silenced(counts)
-        took_ms = counts.usual_ms if silenced else None
-        outcome = Outcome.LEFT if inquiry is None else Outcome.SILENCED if silenced else Outcome.ASKED
+        took_ms = counts.usual_ms if verdict.silenced else None
+        outcome = Outcome.LEFT if inquiry is None else Outcome.SILENCED if verdict.silenced else Outcome.ASKED
         _end(row, outcome, asked_at=Now(), took_ms=took_ms)
         if inquiry:
-            balances.let_go(inquiry, silenced=silenced)
+            balances.let_go(inquiry, silenced=verdict.silenced)
     return True
 
 
@@ -190,10 +195,12 @@ def _end(row: Try, outcome: Outcome, **more: object) -> None:
 
 
 # ---- How it ended -----------------------------------------------------------------------------------------------
+# A status that nobody documented is about this card, closed or blocked perhaps: shoppers learn nothing of it.
 _SETTLE = """
 UPDATE shopper_try t SET
   outcome = CASE WHEN i.card_status = ANY(%(found)s) THEN 'found'
-                 WHEN i.state = 'answered' OR (i.failure = 'declined' AND i.reason <> 'throttled') THEN 'refused'
+                 WHEN i.state = 'answered' OR i.reason = 'unknown_word'
+                   OR (i.failure = 'declined' AND i.reason <> 'throttled') THEN 'refused'
                  ELSE 'trouble' END,
   took_ms = greatest(extract(epoch FROM i.ended_at - t.asked_at) * 1000, 0)::int
 FROM ledger_inquiry i

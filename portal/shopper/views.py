@@ -143,8 +143,7 @@ def _try(request: ShopperRequest, form: BalanceForm) -> HttpResponse:
         form.add_error(None, _no_proof(why.why))
         return _form(request, form, status=422)
     except limits.WholeNumberOnly:
-        form.add_error("number", gettext("Type the whole number of the card."))
-        return _form(request, form, status=422)
+        return _whole_wanted(request, form)
     except limits.TooMany as said:
         return _too_many(request, said.seconds)
     except (limits.NotNow, connections.NotNow):
@@ -156,7 +155,10 @@ def _try(request: ShopperRequest, form: BalanceForm) -> HttpResponse:
 
 
 def _more(request: ShopperRequest, found: Try, inquiry: Inquiry | None, form: WholeForm | None) -> HttpResponse | None:
-    """What a try waits for: more proof, or the whole number. None where the page shall say what is wrong with it."""
+    """What a try waits for: more proof, or the whole number. None where the page shall say what is wrong with it.
+
+    A try that was held until the end of a number would not do any more is begun anew; the script has what was typed.
+    """
     here = redirect("balance_answer", request.page.merchant.slug, found.key)
     here.status_code = 303
     try:
@@ -173,6 +175,11 @@ def _more(request: ShopperRequest, found: Try, inquiry: Inquiry | None, form: Wh
             tries.give_number(found, inquiry, number=form.cleaned_data["number"])
     except proof.NoProof:
         return here  # with a new challenge
+    except limits.WholeNumberOnly:
+        anew = BalanceForm(
+            {"connection": str(found.connection.key)}, page=request.page, connections=request.shop.connections
+        )
+        return _whole_wanted(request, anew)
     except (limits.NotNow, connections.NotNow):
         return closed(request)
     return here
@@ -182,6 +189,13 @@ def _browser(request: ShopperRequest) -> str:
     """What this browser is known by for a quarter of an hour."""
     token = request.COOKIES.get(COOKIE, "")
     return token if re.fullmatch("[A-Za-z0-9_-]{32}", token, re.ASCII) else secrets.token_urlsafe(24)
+
+
+def _whole_wanted(request: ShopperRequest, form: BalanceForm) -> HttpResponse:
+    """The form, which takes no end of a number at the moment, and says nothing else."""
+    form.errors.clear()
+    form.add_error("number", gettext("Type the whole number of the card."))
+    return _form(request, form, status=422)
 
 
 def _no_proof(why: str) -> str:

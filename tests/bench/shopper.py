@@ -215,6 +215,8 @@ def timing(bench: Bench, _guesses: int, samples: int) -> None:
         "limited: five tries before": lambda at: (silenced, f"again {at}"),
         "expired years ago": lambda at: ("6280390000099999", "1234"),
         "refused by the provider (400)": lambda at: ("6280390000000030", "1234"),
+        "disabled, and not found": lambda at: ("6280390000000038", "1234"),
+        "disabled, in an unknown word": lambda at: ("6280390000000007", "1234"),
         "404 of a firewall": lambda at: ("6280390000000018", "1234"),
     }
     order = [(kind, slugs[at // few], *kinds[kind](at)) for at in range(samples) for kind in shuffled(kinds)]

@@ -67,6 +67,11 @@ def test_a_card_expired_long_ago_cannot_be_found(sandbox: Sandbox) -> None:
     assert sandbox.statuses("99999") == []
 
 
+@pytest.mark.parametrize("password", ["1234", "1243", "9999"])
+def test_a_card_that_was_closed_cannot_be_found_and_gives_no_hint(sandbox: Sandbox, password: str) -> None:
+    assert sandbox.statuses("6280390000000038", password) == []
+
+
 def test_a_wrong_or_missing_password_finds_nothing(sandbox: Sandbox) -> None:
     assert sandbox.statuses("12345", "9999") == []
     bare = sandbox.ask("GET", "/cardinquiry/CardInquiry/12345", headers={"X-Api-Key": SERVER_KEY})

@@ -17,7 +17,7 @@ from portal.desk import alerts
 from portal.desk.models import Alert
 from portal.ledger.models import Pulse
 from portal.merchants.models import AuditEntry
-from portal.shopper import colours, deciding
+from portal.shopper import colours, deciding, risk
 from portal.shopper.models import BalancePage, Outcome, Try, ending_of
 from tests.conftest import make_person
 from tests.shopper.conftest import CARD, PIN, many
@@ -273,6 +273,19 @@ def test_a_key_cannot_break_out_of_its_lines():
 
 
 # ---- The day's wrong tries ------------------------------------------------------------------------------------------
+def test_a_page_that_wrong_tries_closed_is_not_called_open(olivias, somebody, monkeypatch):
+    monkeypatch.setattr(risk, "LEAST", 2)
+    monkeypatch.setattr(risk, "MOST", 2)
+    for address in many(2):
+        shopper = somebody(address)
+        shopper.tries(CARD, "9999", challenge=shopper.challenge(16))
+
+    told = olivias.get(HOME).text
+
+    assert '<span class="outcome outcome-refused">Closed: there were too many wrong tries.</span>' in told
+    assert ">Open</span>" not in told
+
+
 def test_wrong_tries_are_told_and_may_count_no_longer(olivias, somebody):
     for address in many(3):
         somebody(address).tries(CARD, "9999")

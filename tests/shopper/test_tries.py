@@ -54,7 +54,8 @@ def test_what_was_typed_is_erased_when_it_ended(somebody):
         ("6280390000000002", PIN, Outcome.FOUND),  # empty
         ("6280390000000003", PIN, Outcome.FOUND),  # expired yesterday
         ("6280390000000006", PIN, Outcome.REFUSED),  # two records for a whole number
-        ("6280390000000007", PIN, Outcome.TROUBLE),  # a status nobody knows
+        ("6280390000000038", PIN, Outcome.REFUSED),  # closed by the retailer
+        ("6280390000000007", PIN, Outcome.REFUSED),  # a status nobody knows is about the card
         ("6280390000000010", PIN, Outcome.TROUBLE),  # 429
         ("6280390000000019", PIN, Outcome.TROUBLE),  # 503
     ],
@@ -183,6 +184,21 @@ def test_less_work_than_was_asked_lets_nobody_go(somebody, settings):
         with pytest.raises(proof.NoProof):
             tries.prove(made_page(made), made, token=challenge.token, solution=proof.solve(challenge))
     assert look_up_of(made).state == State.HELD
+
+
+def test_a_silenced_card_asks_for_as_much_work_as_any_other(somebody, settings, page):
+    """Else nobody who is spared it would need to wait for an answer to know."""
+    for address in many(5):
+        somebody(address).tries(CARD, WRONG)
+    settings.SHOPPER_NETWORK_HOUR = 0
+    made = somebody("21.0.0.1").asks()
+    assert (made.outcome, made.times) == (Outcome.HELD, limits.NETWORK_TIMES)
+
+    assert proves(page, made)
+
+    assert Try.objects.get(pk=made.pk).outcome == Outcome.SILENCED
+    balances.answer(look_up_of(made).pk)
+    assert look_up_of(made) is None
 
 
 def test_one_pin_over_many_cards_pays_with_work(somebody, settings):
@@ -322,6 +338,31 @@ def test_a_quarter_of_the_budget_in_an_hour_wants_whole_numbers_and_eight_times_
     assert somebody("21.0.0.2").asks().times == limits.STEP_UP_TIMES
 
 
+def test_a_try_that_was_held_by_its_end_wants_the_whole_number_once_the_page_has_stepped_up(
+    somebody, small_budget, page, settings
+):
+    settings.SHOPPER_NETWORK_HOUR = 0
+    held, whole = somebody("21.0.0.1").asks("00001", whole=False), somebody("21.0.0.2").asks()
+    guesses_anyway(somebody, 2)
+
+    with pytest.raises(limits.WholeNumberOnly):
+        proves(page, held)
+    assert look_up_of(held).state == State.HELD
+    assert not proves(page, whole)  # four times the work was enough when it was taken
+    whole.refresh_from_db()
+    assert (whole.outcome, whole.times, look_up_of(whole).state) == (Outcome.HELD, limits.STEP_UP_TIMES, State.HELD)
+    assert proves(page, whole)
+    assert look_up_of(whole).state == State.WAITING
+
+
+def test_the_browser_that_knows_a_card_is_held_by_no_step_up(somebody, small_budget, page, rf):
+    browser = remembered(rf, page, somebody().tries())
+    owners = known.browser(browser, page.merchant_id, fingerprints.of_card(page.merchant_id, CARD))
+    guesses_anyway(somebody, 2)
+
+    assert somebody("21.0.0.1", known=owners).asks("00001", whole=False).outcome == Outcome.ASKED
+
+
 def test_the_whole_budget_closes_the_page_until_it_is_forgiven_or_a_day_has_passed(somebody, small_budget, owner):
     guesses_anyway(somebody, 8)
     with pytest.raises(limits.Closed):
@@ -369,7 +410,7 @@ def test_of_many_held_tries_that_are_proved_at_once_no_more_are_asked_than_the_b
             shopper.address = address
             held.append(shopper.asks(f"62803900000{80000 + number}", f"{5000 + number}"))
         assert {each.outcome for each in held} == {Outcome.HELD}
-        challenges = [proof.issue(tries.place(page, each), times=4, at=tries._patiently()) for each in held]
+        challenges = [proof.issue(tries.place(page, each), times=8, at=tries._patiently()) for each in held]
 
     def prove(which: int) -> str:
         try:
@@ -530,6 +571,12 @@ def effects(sandbox) -> int:
 def age(by: timedelta) -> None:
     """Make every try and look-up older by so much."""
     write(None, at=F("at") - by)
+
+
+def proves(page: BalancePage, held: Try) -> bool:
+    """With as much work as the try wants."""
+    challenge = proof.issue(tries.place(page, held), times=held.times, at=tries._patiently())
+    return tries.prove(page, held, token=challenge.token, solution=proof.solve(challenge))
 
 
 def made_page(made: Try) -> BalancePage:

@@ -14,13 +14,15 @@ from django.db import connections, transaction
 from django.db.models import F
 from django.test import Client
 from django.test.client import ClientHandler
+from django.utils import timezone
 
+from portal import formats
 from portal.connectors.base import BalanceRequest, Reading
 from portal.ledger import balances, wake
 from portal.ledger.models import Inquiry, inquiry_writer
 from portal.merchants import switches, tenancy
 from portal.merchants.models import Connection, Scope
-from portal.shopper import deciding, known, proof, tries, views
+from portal.shopper import deciding, known, limits, proof, tries, views
 from portal.shopper.models import Outcome, Try
 from tests.shopper.conftest import CARD, PIN, many, write
 
@@ -289,6 +291,9 @@ def test_what_is_wrong_with_a_card_cannot_be_told_from_the_answer(page, roomy, o
         "not there": lambda n: ("6280390000000018", PIN),
         "two cards": lambda n: ("6280390000000006", PIN),
         "expired long ago": lambda n: ("6280390000099999", PIN),
+        "disabled, and not found": lambda n: ("6280390000000038", PIN),
+        "disabled, in a word nobody documented": lambda n: ("6280390000000007", PIN),
+        "disabled, in an error packet": lambda n: ("6280390000000008", PIN),
     }
     addresses = iter(many(400))
     seen = {name: look(page, addresses, [typing(n) for n in range(20)]) for name, typing in classes.items()}
@@ -354,6 +359,22 @@ def test_more_proof_is_asked_for_on_the_answers_page(page, settings):
     grid_comes()
 
     assert "€25.50" in browser.client.get(sent["Location"]).text
+
+
+def test_a_try_that_was_held_is_begun_anew_once_ends_of_numbers_will_not_do(page, owner, settings, monkeypatch):
+    deciding.change(owner, {"last_digits": 5, "in_sequence": False})
+    settings.SHOPPER_NETWORK_HOUR = 0
+    browser = Browser()
+    sent = browser.sends("00001")
+    held = browser.client.get(sent["Location"])
+    monkeypatch.setattr(limits, "STEP_UP_SHARE", 0)
+
+    asked = browser.client.post(sent["Location"], proved(held.text))
+
+    assert asked.status_code == 422
+    assert "Type the whole number of the card." in asked.text
+    assert "Type the PIN" not in asked.text
+    assert not Try.objects.exclude(outcome=Outcome.HELD).exists()
 
 
 def test_the_browser_that_saw_a_balance_knows_the_card(page):
@@ -422,16 +443,32 @@ def test_an_administrator_switches_the_page_off_for_everybody(page, olivia, arra
 
 
 def test_one_merchants_page_is_switched_off_alone_and_its_people_are_told(page, olivia, arrange, kauri, signed_in):
+    """Who closed it, since when, until when, and what they say; the reason is the administrators' own."""
+    settings_page = "/m/baeckerei-jung/settings/balance-page/"
     with arrange():
         switches.throw(olivia, scope=Scope.PUBLIC_PAGE, merchant=kauri, reason="Under attack", banner="Wait.")
     assert Browser().opens().status_code == 200
+    assert '<span class="outcome outcome-done">Open</span>' in signed_in(olivia).get(settings_page).text
+    until = timezone.now() + timedelta(hours=2)
     with arrange():
-        switches.throw(
-            olivia, scope=Scope.PUBLIC_PAGE, merchant=page.merchant, reason="Under attack", banner="Closed for now."
+        thrown = switches.throw(
+            olivia,
+            scope=Scope.PUBLIC_PAGE,
+            merchant=page.merchant,
+            reason="Under attack",
+            banner="Closed for now.",
+            expires_at=until,
         )
+        thrown.refresh_from_db()
 
     assert Browser().opens().status_code == 503
-    assert "Closed for now." in signed_in(olivia).get("/m/baeckerei-jung/settings/balance-page/").text
+    told = signed_in(olivia).get(settings_page).text
+    with timezone.override(page.merchant.time_zone), formats.at_home_in(page.merchant.country):
+        since, until_text = formats.moment(thrown.thrown_at), formats.moment(until)
+    assert f'<span class="outcome outcome-refused">Closed by the administrator since {since}.</span>' in told
+    assert f"“Closed for now.” It opens again by itself: {until_text}." in told
+    assert "Under attack" not in told
+    assert ">Open</span>" not in told
 
 
 def test_an_address_that_cannot_be_told_is_not_let_in(page, settings):
