@@ -8,10 +8,11 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from portal.codes import pages as codes
+from portal.codes.pages import MAKE_CODE
 from portal.desk import connection_tiles, demo, first_steps, needs, today, yesterday
-from portal.ledger import new_card, shift_pages, shifts, words
+from portal.ledger import shift_pages, shifts, without_card, words
 from portal.ledger.models import Inquiry
+from portal.ledger.new_card import MAKE_CARD
 from portal.merchants.access import StaffRequest, member
 from portal.merchants.models import Connection
 from portal.merchants.roles import Permission, may
@@ -50,8 +51,8 @@ def page(request: StaffRequest, status: int = 200, **more: object) -> HttpRespon
         "look_ups": _recent(request),
         "under_way": _under_way(request),
         "time_zone": request.merchant.time_zone,
-        "new_card_url": _new_card_url(request),
-        "new_code_url": _new_code_url(request),
+        "new_card_url": without_card.way_in(request, MAKE_CARD),
+        "new_code_url": without_card.way_in(request, MAKE_CODE),
     }
     if at_the_back:  # those who sit: whoever stands at a till wants the next card, not yesterday
         mine, day = request.connections, yesterday.date()
@@ -63,20 +64,6 @@ def page(request: StaffRequest, status: int = 200, **more: object) -> HttpRespon
             "demo_command": demo.removal(request.merchant, request.member.role),
         }
     return render(request, "desk/home.html", shown | more, status=status)
-
-
-def _new_card_url(request: StaffRequest) -> str:
-    """Where a card is made, for whoever may and where a provider does."""
-    if not may(request.member.role, Permission.ACTIVATE_CARDS) or not new_card.makers(request):
-        return ""
-    return reverse("new_card", args=[request.merchant.slug])
-
-
-def _new_code_url(request: StaffRequest) -> str:
-    """Where points are given by a code, for whoever may and where a provider makes them."""
-    if not may(request.member.role, Permission.MOVE_POINTS) or not codes.makers(request):
-        return ""
-    return reverse("new_code", args=[request.merchant.slug])
 
 
 def _recent(request: StaffRequest) -> list[Line]:

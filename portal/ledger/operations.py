@@ -279,7 +279,7 @@ def _check(wish: Wish, connection: Connection) -> None:
     provider = PROVIDERS[connection.provider]
     if wish.verb not in doctor.capabilities(connection.provider, connection.options).can:
         raise CannotAsk("not_offered")
-    if (wish.card is None) != _is_about_no_card(wish):
+    if (wish.card is None) != is_about_no_card(wish):
         raise CannotAsk("not_offered")
     if wish.also_activate and not (wish.verb == "top_up" and provider.top_up_activates):
         raise CannotAsk("not_offered")
@@ -300,7 +300,7 @@ def _check(wish: Wish, connection: Connection) -> None:
     _check_original(wish)
 
 
-def _is_about_no_card(wish: Wish) -> bool:
+def is_about_no_card(wish: Wish) -> bool:
     """Whether it is about a card that is to be made, or about a code."""
     if wish.verb == "activate":
         return PROVIDERS[wish.at.provider].makes_cards

@@ -1,5 +1,6 @@
 """Cards that are made on the fly, and money that was paid in or given, at the real secuconnect sandbox."""
 
+import re
 import uuid
 from datetime import timedelta
 
@@ -159,6 +160,22 @@ def test_pressed_twice_one_card_is_made(loads: Till, signed_in):
 
     assert first.url == second.url
     assert Operation.objects.count() == 1
+
+
+def test_the_same_form_for_somebody_else_shows_the_first_and_the_way_to_a_new_one(loads: Till, signed_in):
+    browser, typed = signed_in(loads.member.person), {"key": str(uuid.uuid4()), "do": "activate"}
+    browser.post(f"{HERE}make/", {**typed, "first_name": "Max"})
+
+    answer = browser.post(f"{HERE}make/", {**typed, "first_name": "Mia"})
+
+    assert answer.status_code == 409
+    assert "Nothing new was asked." in answer.text
+    assert Operation.objects.count() == 1
+    (start_new,) = re.findall(r'action="([^"]*)"', answer.text.partition("start-new")[2].partition("</form>")[0])
+    assert start_new == f"{HERE}?connection={loads.connection.key}"
+    again = browser.post(start_new, {"do": "activate", "first_name": "Mia", "change": "1"}).text
+    assert 'value="Mia"' in again
+    assert typed["key"] not in again
 
 
 def test_what_is_wrong_is_said_beside_it_and_nothing_typed_is_lost(loads: Till, signed_in):

@@ -1,0 +1,209 @@
+"""What is asked for without a card in hand: a card that is to be made, or a code for whoever scans it.
+
+A connection is chosen instead of a card, and then it goes as on a card's page, see till.py: a form, a sentence to
+confirm, and the operation. Each such action is one `Action` and two views that say who may.
+"""
+
+import dataclasses
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext
+
+from portal.connectors import doctor
+from portal.ledger import approval_pages, approvals, operation_words, operations, pages, predictions, till
+from portal.ledger.models import Card, Operation
+from portal.ledger.till_forms import MONEY, ActionForm
+from portal.merchants import connection_settings, connections
+from portal.merchants.access import StaffRequest
+from portal.merchants.models import Connection
+from portal.merchants.roles import may, who_can
+from portal.money import minor_digits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Action:
+    """One action that takes no card: its verb, the names of its addresses, and its words."""
+
+    verb: str
+    form: str  # where it is typed and comes back as a sentence
+    confirm: str  # where the sentence is posted to
+    shown: str  # where its operation is shown, by key
+    title: Promise
+    lead_in: Promise  # above the form; may name the %(connection)s
+    nobody_can: Promise  # where no connection can be asked for it
+
+
+def makers(request: StaffRequest, action: Action) -> list[Connection]:
+    """The connections it can be asked of, by name; on a till those that serve its store."""
+    return [each for each in _served(request) if _makes(each, action.verb)]
+
+
+def way_in(request: StaffRequest, action: Action) -> str:
+    """The address of its form, for whoever may and where a connection can; else ""."""
+    if not may(request.member.role, operations.PERMISSIONS[action.verb]) or not makers(request, action):
+        return ""
+    return reverse(action.form, args=[request.merchant.slug])
+
+
+def form_at(request: StaffRequest, action: Action, connection: Connection) -> str:
+    """The address of its form, with this connection chosen."""
+    return f"{reverse(action.form, args=[request.merchant.slug])}?connection={connection.key}"
+
+
+def nobodys_card(connection: Connection) -> Card:
+    """No card, never stored: what form and sentence have to know of it is where it would be."""
+    return Card(merchant_id=connection.merchant_id, connection=connection)
+
+
+# ---- The two beats ------------------------------------------------------------------------------------------------
+def first_beat(request: StaffRequest, action: Action) -> HttpResponse:
+    """The form, and the sentence it comes back with. htmx asks for the fragments `action` and `prediction`."""
+    offered = makers(request, action)
+    chosen = _chosen(request, offered)
+    if chosen is None:
+        return _page(request, action, offered, None, None)
+    if request.htmx and request.htmx.target == "prediction":
+        asked_for, here = request.GET.get("prediction", ""), form_at(request, action, chosen)
+        prediction = predictions.find(request, nobodys_card(chosen), asked_for, page=here)
+        return render(request, "ledger/confirm.html#prediction", {"prediction": prediction})
+    if request.method == "POST" and "change" not in request.POST:
+        return _page(request, action, offered, chosen, _bound(request, action, chosen), asked=True)
+    card = nobodys_card(chosen)
+    typed = {name: str(value) for name, value in request.POST.items() if name != "minor"}
+    typed |= till.amount_to_type(card, str(request.POST.get("minor", "")))
+    form = ActionForm(verb=action.verb, card=card, initial={"key": uuid.uuid4(), **typed})
+    return _page(request, action, offered, chosen, form)
+
+
+def second_beat(request: StaffRequest, action: Action) -> HttpResponse:
+    """Ask for it, once per key, and go to where it is shown."""
+    offered = makers(request, action)
+    chosen = _chosen(request, offered)
+    if chosen is None:
+        return _page(request, action, offered, None, None, status=422)
+    form = _bound(request, action, chosen)
+    if form.is_valid():
+        again = form_at(request, action, chosen)
+        fresh = [pair for pair in form.exact() if pair[0] != "key"]
+        try:
+            asked = approvals.request(
+                member=request.member, key=form.cleaned_data["key"], wish=_wish(form), till=request.till
+            )
+        except operations.OtherContent as other:
+            return pages.first_outcome(request, other.operation, url=again, verb=action.verb, exact=fresh)
+        except approvals.OtherContent as other:
+            return approval_pages.first_outcome(request, other.approval, url=again, verb=action.verb, exact=fresh)
+        except operations.CannotAsk as cannot:
+            form.add_error(None, operation_words.cannot_ask(cannot.why))
+        except connections.NotNow as not_now:
+            form.add_error(None, not_now.words)
+        except PermissionDenied:
+            form.add_error(None, who_can(operations.PERMISSIONS[action.verb]))
+        else:
+            # 303: a reload of what follows asks for the page, never for another one.
+            page = action.shown if isinstance(asked, Operation) else "approval"
+            return HttpResponseRedirect(reverse(page, args=[request.merchant.slug, asked.key]), status=303)
+    return _page(request, action, offered, chosen, till.as_typed(form), status=422)
+
+
+# ---- Their parts --------------------------------------------------------------------------------------------------
+def _served(request: StaffRequest) -> Sequence[Connection]:
+    if request.till is None:
+        return request.connections
+    here = connection_settings.serves(request.till.store)
+    return list(request.merchant.connection_set.filter(here).defer("sealed_secrets").order_by("name", "id"))
+
+
+def _makes(connection: Connection, verb: str) -> bool:
+    can = doctor.capabilities(connection.provider, connection.options).can
+    return verb in can and operations.is_about_no_card(operations.Wish(verb=verb, card=None, connection=connection))
+
+
+def _chosen(request: StaffRequest, offered: list[Connection]) -> Connection | None:
+    """The connection in the address, else the first one. Raises Http404 for one that cannot be asked for it."""
+    named = request.GET.get("connection", "")
+    if named:
+        found = next((each for each in offered if str(each.key) == named), None)
+        if found is None:
+            raise Http404
+        return found
+    return next(iter(offered), None)
+
+
+def _bound(request: StaffRequest, action: Action, chosen: Connection) -> ActionForm:
+    return ActionForm(request.POST, verb=action.verb, card=nobodys_card(chosen))
+
+
+def _wish(form: ActionForm) -> operations.Wish:
+    return dataclasses.replace(form.wish(), card=None, connection=form.card.connection)
+
+
+def _page(
+    request: StaffRequest,
+    action: Action,
+    offered: list[Connection],
+    chosen: Connection | None,
+    form: ActionForm | None,
+    *,
+    asked: bool = False,
+    status: int = 200,
+) -> HttpResponse:
+    page: dict[str, object] = {
+        "title": action.title,
+        "nobody_can": action.nobody_can,
+        "offered": [(each, form_at(request, action, each), each == chosen) for each in offered],
+        "chosen": chosen,
+        "form": form,
+        "desk_url": reverse("desk", args=[request.merchant.slug]),
+    }
+    if chosen is not None and form is not None:
+        confirm = reverse(action.confirm, args=[request.merchant.slug])
+        page |= {
+            "lead_in": str(action.lead_in) % {"connection": chosen.name},
+            "not_now": connections.not_now(chosen, action.verb),
+            "question": _question(request, action, form) if asked and form.is_valid() else None,
+            "wants_money": action.verb in MONEY,
+            "currency": form.currency,
+            "places": minor_digits(form.currency) if form.currency else 2,
+            "card_url": form_at(request, action, chosen),
+            "confirm_url": f"{confirm}?connection={chosen.key}",
+            "sandbox_shown": chosen.environment == "sandbox",
+        }
+    template = "ledger/without_card.html" + ("#action" if request.htmx else "")
+    return render(request, template, page, status=422 if form is not None and form.errors else status)
+
+
+def _question(request: StaffRequest, action: Action, form: ActionForm) -> dict[str, object]:
+    """The sentence to confirm, as confirm.html draws it."""
+    wish = _wish(form)
+    fresh = Operation(verb=wish.verb)
+    if wish.amount is not None:
+        fresh.amount_minor, fresh.currency = wish.amount.minor, wish.amount.currency
+    amount, kind = operation_words.amount(fresh), operation_words.kind(fresh)
+    second = till.second_person(request, wish)
+    return {
+        "amount": amount,
+        "sentence": operation_words.question(kind, card=form.card, amount=amount, original=None, also_activate=False),
+        "warnings": till.warnings(form, wish),
+        "second": second,
+        "button": gettext("Ask a second person")
+        if second
+        else operation_words.button(kind, amount=amount, original=None),
+        "exact": form.exact(),
+        "prediction": predictions.ask(
+            request,
+            form.card,
+            wish.amount,
+            form_key=form.cleaned_data["key"],
+            page=form_at(request, action, form.card.connection),
+        )
+        if wish.amount is not None  # without a card, that of a purchase
+        else None,
+    }
