@@ -19,7 +19,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from portal.codes import states, words
 from portal.codes.states import CodeState
-from portal.ledger import approvals, clock, operation_words, operations, pages, till, without_card
+from portal.ledger import approvals, clock, operation_words, operations, pages, two_beats, without_card
 from portal.ledger.models import Operation, OperationState
 from portal.merchants import audit, connections
 from portal.merchants.access import StaffRequest, member
@@ -144,7 +144,7 @@ def _cancelling(made_by: Operation) -> operations.Wish:
 
 
 def _cancel_page(request: StaffRequest, made_by: Operation, *, wrong: str = "") -> HttpResponse:
-    second = till.second_person(request, _cancelling(made_by))
+    second = two_beats.second_person(request, _cancelling(made_by))
     page = {
         "operation": made_by,
         "sentence": operation_words.question(

@@ -1,45 +1,39 @@
 """The card's page and what is done there: a reading that renews itself on the left, actions on the right.
 
-Money moves in two beats. The first post is read and answered with a sentence; nothing is stored. The second, from the
-sentence, brings the exact values under the key that was minted when the form was drawn.
+An action takes two beats, see two_beats.py.
 """
 
-import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpResponse, HttpResponseRedirect, QueryDict
+from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.functional import Promise
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRedirect, HttpResponseClientRefresh
 
-from portal import formats, languages
+from portal import formats
 from portal.connectors import PROVIDERS
 from portal.connectors.base import CardStatus
 from portal.customers import words as customer_words
 from portal.ledger import (
-    approval_pages,
     approval_words,
     approvals,
     balances,
     basket_forms,
     basket_words,
     card_words,
-    limits,
     list_pages,
     naming,
     operation_words,
     operations,
-    pages,
     predictions,
+    two_beats,
 )
 from portal.ledger.models import OVER, Card, Inquiry, Operation, OperationState, State
 from portal.ledger.till_forms import MONEY, POINTS, WITH_CUSTOMER, WITH_ORIGINAL, ActionForm
@@ -89,24 +83,6 @@ class Preset:
 
     value: str
     label: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Question:
-    """The second beat: what will happen, in a sentence, and the exact values behind it."""
-
-    amount: str
-    sentence: SafeString
-    short: str
-    warnings: list[str]
-    second: str
-    mail: str
-    after: str
-    old_reading: bool
-    button: str
-    exact: list[tuple[str, str]]
-    basket: basket_words.View | None
-    prediction: predictions.Prediction | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,28 +147,10 @@ def confirm(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
     current = _current(tabs)
     form = _bound(request, found, current.verb, originals)
     if form.is_valid() and _may_be_asked(request, form, current):
-        fresh = [pair for pair in form.exact() if pair[0] != "key"]
-        try:
-            asked = approvals.request(
-                member=request.member, key=form.cleaned_data["key"], wish=form.wish(), till=request.till
-            )
-        except operations.OtherContent as other:
-            url = reverse("card", args=[request.merchant.slug, found.key])
-            return pages.first_outcome(request, other.operation, url=url, verb=current.verb, exact=fresh)
-        except approvals.OtherContent as other:
-            url = reverse("card", args=[request.merchant.slug, found.key])
-            return approval_pages.first_outcome(request, other.approval, url=url, verb=current.verb, exact=fresh)
-        except operations.CannotAsk as cannot:
-            form.add_error(None, operation_words.cannot_ask(cannot.why))
-        except connections.NotNow as not_now:
-            form.add_error(None, not_now.words)
-        except PermissionDenied:
-            form.add_error(None, who_can(operations.PERMISSIONS[current.verb]))
-        else:
-            # 303: a reload of what follows asks for the page, never for the money again.
-            page = "operation" if isinstance(asked, Operation) else "approval"
-            return _see(reverse(page, args=[request.merchant.slug, asked.key]))
-    return _page(request, found, tabs, unsettled, as_typed(form), None, status=422)
+        again = reverse("card", args=[request.merchant.slug, found.key])
+        if answer := two_beats.ask(request, form, form.wish(), again=again):
+            return answer
+    return _page(request, found, tabs, unsettled, two_beats.as_typed(form), None, status=422)
 
 
 @require_POST
@@ -214,7 +172,7 @@ def ask_again(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
             return HttpResponseClientRedirect(page) if request.htmx else redirect(page)
     if request.htmx:
         return render(request, "ledger/card.html#reading", _reading(request, found))
-    return _see(reverse("card", args=[request.merchant.slug, found.key]))
+    return HttpResponseRedirect(reverse("card", args=[request.merchant.slug, found.key]), status=303)
 
 
 # ---- The page's parts ---------------------------------------------------------------------------------------------
@@ -224,7 +182,7 @@ def _page(
     tabs: list[Tab],
     unsettled: Operation | None,
     form: ActionForm | None,
-    question: Question | None,
+    question: two_beats.Question | None,
     reading: dict[str, Any] | None = None,
     *,
     status: int,
@@ -475,14 +433,14 @@ def _form(request: StaffRequest, found: Card, current: Tab, originals: dict[str,
     initial: dict[str, object] = {"of": request.GET.get("of", "")}
     if request.method != "POST" and (kept := tills.draft(request, current.verb)):
         lines = basket_forms.kept_draft(kept.pop("basket", {}), str(found.connection.options.get("currency", "")))
-        initial |= kept | lines | amount_to_type(found, kept.get("minor", ""))
+        initial |= kept | lines | two_beats.amount_to_type(found, kept.get("minor", ""))
     edit = None
     if request.method == "POST":
         is_edit = current.verb == "sale" and basket_forms.is_edit(request.POST)
         if "change" not in request.POST and not is_edit:
             return _bound(request, found, current.verb, originals)
         initial = {name: str(value) for name, value in request.POST.items() if name not in ("minor", "preset")}
-        initial |= amount_to_type(found, str(request.POST.get("minor", "")))
+        initial |= two_beats.amount_to_type(found, str(request.POST.get("minor", "")))
         if current.verb == "sale":
             edit = _edit(request, found)
             initial = {name: value for name, value in initial.items() if not basket_forms.is_of_basket(name)}
@@ -512,30 +470,6 @@ def _bound(request: StaffRequest, found: Card, verb: str, originals: dict[str, l
     return ActionForm(
         request.POST, verb=verb, card=found, originals=originals.get(verb, ()), holder=_holder_name(request, found)
     )
-
-
-def as_typed(form: ActionForm) -> ActionForm:
-    """A refused confirmation as the form it came from, with what is wrong said beside it."""
-    assert form.errors, "only what was refused is typed again"
-    data = QueryDict(mutable=True)
-    data.update(form.data)
-    for name, text in amount_to_type(form.card, str(data.get("minor", ""))).items():
-        data[name] = text
-    form.data = data
-    if form.verb == "sale":
-        for name, text in basket_forms.typed(data, form.currency).items():
-            data[name] = text
-        data.pop("basket", None)
-        form.show_lines(data)
-    return form
-
-
-def amount_to_type(found: Card, minor: str) -> dict[str, str]:
-    """The exact amount as somebody would type it, in the reader's language."""
-    currency = str(found.connection.options.get("currency", ""))
-    if not currency or not re.fullmatch("[0-9]{1,10}", minor):
-        return {}
-    return {"amount": formats.typed(Money(int(minor), currency))}
 
 
 def _entered(request: StaffRequest, found: Card) -> Mapping[str, object]:
@@ -606,7 +540,7 @@ def _choices(form: ActionForm) -> list[Choice]:
 
 
 # ---- The sentence -------------------------------------------------------------------------------------------------
-def _question(request: StaffRequest, form: ActionForm) -> Question | None:
+def _question(request: StaffRequest, form: ActionForm) -> two_beats.Question | None:
     """The sentence to confirm. A payment above the balance becomes one of the balance, and says what is left to
     collect; one from an empty card becomes an error beside the field."""
     found, wish = form.card, form.wish()
@@ -631,8 +565,8 @@ def _question(request: StaffRequest, form: ActionForm) -> Question | None:
         }
     text = formats.money(Money(amount.minor, amount.currency)) if amount else ""
     text = text or (formats.points(wish.points.count) if wish.points else "")
-    second = second_person(request, form.wish())
-    return Question(
+    second = two_beats.second_person(request, form.wish())
+    return two_beats.Question(
         amount=text,
         sentence=operation_words.question(
             form.verb,
@@ -643,7 +577,7 @@ def _question(request: StaffRequest, form: ActionForm) -> Question | None:
             basket=wish.basket,
         ),
         short=short,
-        warnings=warnings(form, wish),
+        warnings=two_beats.warnings(form, wish),
         after=_after(form, amount, wish),
         old_reading=card_words.view(found, None, sees_customers=False).old,
         second=second,
@@ -670,32 +604,6 @@ def _loads(wish: operations.Wish) -> bool:
     return wish.verb == "top_up" or (wish.basket is not None and wish.basket.load is not None)
 
 
-def warnings(form: ActionForm, wish: operations.Wish) -> list[str]:
-    """What speaks against it, by the provider's own habits and by what was done just now."""
-    provider = PROVIDERS[form.card.connection.provider]
-    said = provider.warning(form.verb, wish.extra or {})
-    told = [languages.said(said) % {"provider": form.card.connection.name}] if said else []
-    if again := operations.done_just_now(wish):
-        told.append(operation_words.done_just_now(again))
-    return told
-
-
-def second_person(request: StaffRequest, wish: operations.Wish) -> str:
-    """What is said where it takes somebody else's word, too."""
-    asked = Operation(
-        verb=wish.verb,
-        amount_minor=wish.amount.minor if wish.amount else None,
-        currency=wish.amount.currency if wish.amount else "",
-        points=wish.points.count if wish.points else None,
-        load_minor=wish.basket.load.minor if wish.basket and wish.basket.load else None,
-    )
-    role, merchant = request.member.role, request.merchant
-    limit = limits.exceeded(asked, merchant, lambda verb: limits.of(merchant, role, verb))
-    if limit is None:
-        return ""
-    return approval_words.above(asked, limit, request.merchant)
-
-
 def _after(form: ActionForm, amount: Money | None, wish: operations.Wish) -> str:
     """The card's level if it happens, by the last reading."""
     found = form.card
@@ -719,9 +627,3 @@ def _card(request: StaffRequest, key: uuid.UUID) -> Card:
         audit.record("card not found", str(key), merchant=request.merchant, person=request.person, request=request)
         raise Http404
     return found
-
-
-def _see(url: str) -> HttpResponse:
-    answer = HttpResponseRedirect(url)
-    answer.status_code = 303
-    return answer

@@ -1,7 +1,7 @@
 """What is asked for without a card in hand: a card that is to be made, or a code for whoever scans it.
 
-A connection is chosen instead of a card, and then it goes as on a card's page, see till.py: a form, a sentence to
-confirm, and the operation. Each such action is one `Action` and two views that say who may.
+A connection is chosen instead of a card, and then it takes the same two beats as on a card's page, see two_beats.py.
+Each such action is one `Action` and two views that say who may.
 """
 
 import dataclasses
@@ -9,21 +9,20 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext
 
 from portal.connectors import doctor
-from portal.ledger import approval_pages, approvals, operation_words, operations, pages, predictions, till
+from portal.ledger import operation_words, operations, predictions, two_beats
 from portal.ledger.models import Card, Operation
 from portal.ledger.till_forms import MONEY, ActionForm
 from portal.merchants import connection_settings, connections
 from portal.merchants.access import StaffRequest
 from portal.merchants.models import Connection
-from portal.merchants.roles import may, who_can
+from portal.merchants.roles import may
 from portal.money import minor_digits
 
 
@@ -77,7 +76,7 @@ def first_beat(request: StaffRequest, action: Action) -> HttpResponse:
         return _page(request, action, offered, chosen, _bound(request, action, chosen), asked=True)
     card = nobodys_card(chosen)
     typed = {name: str(value) for name, value in request.POST.items() if name != "minor"}
-    typed |= till.amount_to_type(card, str(request.POST.get("minor", "")))
+    typed |= two_beats.amount_to_type(card, str(request.POST.get("minor", "")))
     form = ActionForm(verb=action.verb, card=card, initial={"key": uuid.uuid4(), **typed})
     return _page(request, action, offered, chosen, form)
 
@@ -91,26 +90,9 @@ def second_beat(request: StaffRequest, action: Action) -> HttpResponse:
     form = _bound(request, action, chosen)
     if form.is_valid():
         again = form_at(request, action, chosen)
-        fresh = [pair for pair in form.exact() if pair[0] != "key"]
-        try:
-            asked = approvals.request(
-                member=request.member, key=form.cleaned_data["key"], wish=_wish(form), till=request.till
-            )
-        except operations.OtherContent as other:
-            return pages.first_outcome(request, other.operation, url=again, verb=action.verb, exact=fresh)
-        except approvals.OtherContent as other:
-            return approval_pages.first_outcome(request, other.approval, url=again, verb=action.verb, exact=fresh)
-        except operations.CannotAsk as cannot:
-            form.add_error(None, operation_words.cannot_ask(cannot.why))
-        except connections.NotNow as not_now:
-            form.add_error(None, not_now.words)
-        except PermissionDenied:
-            form.add_error(None, who_can(operations.PERMISSIONS[action.verb]))
-        else:
-            # 303: a reload of what follows asks for the page, never for another one.
-            page = action.shown if isinstance(asked, Operation) else "approval"
-            return HttpResponseRedirect(reverse(page, args=[request.merchant.slug, asked.key]), status=303)
-    return _page(request, action, offered, chosen, till.as_typed(form), status=422)
+        if answer := two_beats.ask(request, form, _wish(form), again=again, shown=action.shown):
+            return answer
+    return _page(request, action, offered, chosen, two_beats.as_typed(form), status=422)
 
 
 # ---- Their parts --------------------------------------------------------------------------------------------------
@@ -180,24 +162,21 @@ def _page(
     return render(request, template, page, status=422 if form is not None and form.errors else status)
 
 
-def _question(request: StaffRequest, action: Action, form: ActionForm) -> dict[str, object]:
-    """The sentence to confirm, as confirm.html draws it."""
+def _question(request: StaffRequest, action: Action, form: ActionForm) -> two_beats.Question:
     wish = _wish(form)
     fresh = Operation(verb=wish.verb)
     if wish.amount is not None:
         fresh.amount_minor, fresh.currency = wish.amount.minor, wish.amount.currency
     amount, kind = operation_words.amount(fresh), operation_words.kind(fresh)
-    second = till.second_person(request, wish)
-    return {
-        "amount": amount,
-        "sentence": operation_words.question(kind, card=form.card, amount=amount, original=None, also_activate=False),
-        "warnings": till.warnings(form, wish),
-        "second": second,
-        "button": gettext("Ask a second person")
-        if second
-        else operation_words.button(kind, amount=amount, original=None),
-        "exact": form.exact(),
-        "prediction": predictions.ask(
+    second = two_beats.second_person(request, wish)
+    return two_beats.Question(
+        amount=amount,
+        sentence=operation_words.question(kind, card=form.card, amount=amount, original=None, also_activate=False),
+        warnings=two_beats.warnings(form, wish),
+        second=second,
+        button=gettext("Ask a second person") if second else operation_words.button(kind, amount=amount, original=None),
+        exact=form.exact(),
+        prediction=predictions.ask(
             request,
             form.card,
             wish.amount,
@@ -206,4 +185,4 @@ def _question(request: StaffRequest, action: Action, form: ActionForm) -> dict[s
         )
         if wish.amount is not None  # without a card, that of a purchase
         else None,
-    }
+    )
