@@ -19,7 +19,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from portal.codes import states, words
 from portal.codes.states import CodeState
-from portal.ledger import approvals, clock, operation_words, operations, pages, two_beats, without_card
+from portal.ledger import approvals, clock, operations, pages, till_words, two_beats, without_card
 from portal.ledger.models import Operation, OperationState
 from portal.merchants import audit, connections
 from portal.merchants.access import StaffRequest, member
@@ -120,7 +120,7 @@ def cancel(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
     except (operations.OtherContent, approvals.OtherContent):
         wrong = gettext("This form is out of date. Reload the page.")
     except operations.CannotAsk as cannot:
-        wrong = operation_words.cannot_ask(cannot.why)
+        wrong = till_words.cannot_ask(cannot.why)
     except connections.NotNow as not_now:
         wrong = not_now.words
     except PermissionDenied:
@@ -147,13 +147,11 @@ def _cancel_page(request: StaffRequest, made_by: Operation, *, wrong: str = "") 
     second = two_beats.second_person(request, _cancelling(made_by))
     page = {
         "operation": made_by,
-        "sentence": operation_words.question(
+        "sentence": till_words.question(
             "void", card=without_card.nobodys_card(made_by.connection), amount="", original=made_by, also_activate=False
         ),
         "second": second,
-        "button": gettext("Ask a second person")
-        if second
-        else operation_words.button("void", amount="", original=made_by),
+        "button": gettext("Ask a second person") if second else till_words.button("void", amount="", original=made_by),
         "key": uuid.uuid4(),
         "wrong": wrong,
         "code_url": reverse("code", args=[request.merchant.slug, made_by.key]),

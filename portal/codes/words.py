@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from portal import formats
 from portal.codes.states import CodeState
 from portal.connectors import PROVIDERS
-from portal.ledger import operation_words
+from portal.ledger import operation_words, outcome_words
 from portal.ledger.models import Code, Operation, OperationState
 from portal.ledger.operations import NO_CODE_SHOWN
 
@@ -44,11 +44,11 @@ class View:
 
 
 def view(
-    state: CodeState, made_by: Operation, code: Code | None, cancelling: Operation | None, asking: operation_words.View
+    state: CodeState, made_by: Operation, code: Code | None, cancelling: Operation | None, asking: outcome_words.View
 ) -> View:
     """The code now. `asking` is what there is to say of the operation that makes it."""
     if made_by.reason == NO_CODE_SHOWN:
-        title, advice = operation_words.ending(made_by)
+        title, advice = outcome_words.ending(made_by)
         sentence, spoken = f"{operation_words.thing(made_by)}.", f"{title} {advice}"
         return View(
             state=state, shape="not_sent", word=gettext("Not shown"), sentence=sentence, advice=advice, spoken=spoken
@@ -112,7 +112,7 @@ def _advice(state: CodeState, made_by: Operation, cancelling: Operation | None) 
     name = {"connection": made_by.connection.name}
     match state:
         case CodeState.OPEN if cancelling is not None:
-            title, advice = operation_words.ending(cancelling)
+            title, advice = outcome_words.ending(cancelling)
             return gettext("It was not cancelled. %(why)s") % {"why": f"{title} {advice}"}
         case CodeState.OPEN if made_by.predicted_points == 0:
             return gettext("By the rule at %(connection)s such a purchase gives no points.") % name

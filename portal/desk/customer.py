@@ -22,7 +22,7 @@ from portal.customers import book, files, forms, words
 from portal.customers.forms import ConsentForm, CustomerForm
 from portal.customers.models import PERSONAL, Consent, Customer, ProviderNumber, Purpose, Source
 from portal.desk.customers import connections, denied, keys_of, lines, region, same
-from portal.ledger import card_words, holders, operation_words
+from portal.ledger import card_words, holders, operation_words, outcome_words
 from portal.ledger.models import Operation
 from portal.merchants import accounts, audit
 from portal.merchants.access import StaffRequest, member
@@ -155,7 +155,7 @@ def _movements(request: StaffRequest, row: Customer) -> list[dict[str, object]]:
     )
     found = []
     for each in newest:
-        shape, word = operation_words.outcome(each)
+        shape, word = outcome_words.outcome(each)
         found.append(
             {
                 "url": reverse("operation", args=[request.merchant.slug, each.key]),

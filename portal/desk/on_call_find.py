@@ -18,7 +18,7 @@ from portal.desk.administration.facts import page_url
 from portal.desk.administration.ledger import Operations
 from portal.desk.administration.rows import Rows
 from portal.desk.administration.site import site
-from portal.ledger import operation_words, settling
+from portal.ledger import operation_words, outcome_words, settling, story_words
 from portal.ledger.models import IN_FLIGHT, Exchange, Operation, OperationState
 from portal.ledger.pages import Told
 from portal.merchants import audit, connections
@@ -127,7 +127,7 @@ def _groups(hits: references.Found) -> list[tuple[str, list[Hit]]]:
 
 
 def _operation_hit(row: Operation) -> Hit:
-    shape, word = operation_words.outcome(row)
+    shape, word = outcome_words.outcome(row)
     card = operation_words.card_name(row.card.last_four) if row.card else ""
     return Hit(
         url=reverse("on_call_operation", args=[row.pk]),
@@ -159,16 +159,16 @@ def operation(request: HttpRequest, pk: int) -> HttpResponse:
     exchanges = list(Exchange.objects.filter(merchant=row.merchant_id, operation=row).order_by("id"))
     admin = Rows.of(site, Operation)
     with timezone.override(row.merchant.time_zone):
-        shape, word = operation_words.outcome(row)
+        shape, word = outcome_words.outcome(row)
         page = {
             "operation": row,
             "title": operation_words.thing(row),
             "shape": shape,
             "word": word,
             "next_step": next_step(row),
-            "story": operation_words.story(row, exchanges),
+            "story": story_words.story(row, exchanges),
             "exchanges": _told(row, exchanges),
-            "readings": operation_words.readings(row),
+            "readings": story_words.readings(row),
             "time_zone": row.merchant.time_zone,
             "deeds": [(each.label, admin.deed_url(row, each)) for each in Operations.deeds if each.offered(row)],
             "admin_url": page_url(row),
@@ -181,7 +181,7 @@ def operation(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _told(row: Operation, exchanges: Sequence[Exchange]) -> list[Told]:
     return [
-        Told(exchange=each, title=operation_words.exchange_title(row, each), took=operation_words.took(each))
+        Told(exchange=each, title=story_words.exchange_title(row, each), took=story_words.took(each))
         for each in exchanges
     ]
 

@@ -17,7 +17,7 @@ from portal import formats
 from portal.customers import contact
 from portal.customers import finding as customer_finding
 from portal.desk import customers, doors
-from portal.ledger import finding, operation_words
+from portal.ledger import finding, operation_words, outcome_words
 from portal.ledger.models import Card, Operation
 from portal.merchants.access import StaffRequest, member
 from portal.merchants.models import Member
@@ -102,7 +102,7 @@ def _operations(request: StaffRequest, typed: str) -> Group:
     rows = Operation.objects.filter(merchant=request.merchant, pk__in=ids).select_related("card", "original")
     hits = []
     for row in rows.order_by("-asked_at", "-id")[:MOST]:
-        shape, word = operation_words.outcome(row)
+        shape, word = outcome_words.outcome(row)
         name = operation_words.card_name(row.card.last_four) if row.card else ""
         hits.append(
             Hit(

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
 from portal.ledger import approval_words as words
-from portal.ledger import approvals, basket_words, operation_words, operations
+from portal.ledger import approvals, basket_words, operations, till_words
 from portal.ledger.models import Approval, ApprovalState
 from portal.merchants import audit, connections
 from portal.merchants.access import StaffRequest, member
@@ -143,7 +143,7 @@ def _decide(request: StaffRequest, found: Approval, form: VerdictForm) -> HttpRe
     except (approvals.NotTheirs, PermissionDenied):
         return _denied(request, found)
     except operations.CannotAsk as cannot:
-        form.add_error(None, operation_words.cannot_ask(cannot.why))
+        form.add_error(None, till_words.cannot_ask(cannot.why))
     except connections.NotNow as not_now:
         form.add_error(None, not_now.words)
     except operations.OtherContent:

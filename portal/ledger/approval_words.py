@@ -8,7 +8,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from portal import formats
-from portal.ledger import limits, operation_words
+from portal.ledger import limits, operation_words, outcome_words
 from portal.ledger.models import Approval, ApprovalState, Operation
 from portal.merchants.models import Member, Merchant, Person
 
@@ -96,7 +96,7 @@ def amount(approval: Approval) -> str:
 def wish(approval: Approval, reader: Person) -> str:
     """Alice wants to take $250.00 from •••• 8500. For Alice: take $250.00 from •••• 8500."""
     asked = _as_operation(approval)
-    told = operation_words.planned(asked)
+    told = outcome_words.planned(asked)
     if approval.asked_by_id != reader.pk:
         told = str(_WANTS[_kind(approval)]) % _values(approval)
     return f"{told} {gettext('The card is activated, too.')}" if approval.also_activate else told

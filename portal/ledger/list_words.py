@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext
 
 from portal import formats
-from portal.ledger import operation_words, words
+from portal.ledger import operation_words, outcome_words, words
 from portal.ledger.card_words import levels
 from portal.ledger.listing import COUNTED, WALK
 from portal.ledger.models import OperationState
@@ -50,7 +50,7 @@ class OperationWriter:
         self._machine = escape(operation_words.name_of(None))
         self._titles = {verb: escape(str(title)) for verb, title in operation_words.TITLES.items()}
         self._outcomes = {
-            str(state): _outcome(operation_words.SHAPES[state], str(state.label)) for state in OperationState
+            str(state): _outcome(outcome_words.SHAPES[state], str(state.label)) for state in OperationState
         }
         self._ending = _ending()
 

@@ -17,7 +17,18 @@ from django.views.decorators.http import require_POST, require_safe
 from portal import formats
 from portal.connectors import PROVIDERS
 from portal.connectors.base import Reason
-from portal.ledger import basket_words, card_words, list_pages, operation_words, operations, receipts, settling
+from portal.ledger import (
+    basket_words,
+    card_words,
+    list_pages,
+    operation_words,
+    operations,
+    outcome_words,
+    receipts,
+    settling,
+    story_words,
+    till_words,
+)
 from portal.ledger.models import IN_FLIGHT, Exchange, Operation, OperationState
 from portal.merchants import audit, connections
 from portal.merchants.access import StaffRequest, member
@@ -87,13 +98,13 @@ def evidence(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
     """Everything that is known of the operation, for a file or a letter to the provider."""
     found = _operation(request, key)
     exchanges = _exchanges(request, found)
-    before, after = operation_words.readings(found)
+    before, after = story_words.readings(found)
     page = {
         "operation": found,
         "title": operation_words.thing(found),
         "view": _view(request, found, exchanges),
         "basket": basket_words.of(found),
-        "story": operation_words.story(found, exchanges),
+        "story": story_words.story(found, exchanges),
         "exchanges": _told(found, exchanges),
         "before": before,
         "after": after,
@@ -130,7 +141,7 @@ def _page(request: StaffRequest, found: Operation) -> dict[str, object]:
         "title": operation_words.thing(found),
         "card_name": operation_words.card_of(found),
         "view": _view(request, found, exchanges),
-        "story": operation_words.story(found, exchanges),
+        "story": story_words.story(found, exchanges),
         "exchanges": _told(found, exchanges),
         "paper": _paper(request, found, exchanges),
         "basket": basket_words.of(found),
@@ -151,17 +162,17 @@ def _page(request: StaffRequest, found: Operation) -> dict[str, object]:
     return page
 
 
-def view_of(request: StaffRequest, found: Operation) -> operation_words.View:
+def view_of(request: StaffRequest, found: Operation) -> outcome_words.View:
     """What there is to say of the operation now, where its calls are not shown."""
     return _view(request, found, [])
 
 
-def _view(request: StaffRequest, found: Operation, exchanges: list[Exchange]) -> operation_words.View:
+def _view(request: StaffRequest, found: Operation, exchanges: list[Exchange]) -> outcome_words.View:
     money, points, is_pending = _after(request, found, exchanges)
     waits = found.state == OperationState.WAITING
-    return operation_words.view(
+    return outcome_words.view(
         found,
-        after=operation_words.new_balance(money, points),
+        after=outcome_words.new_balance(money, points),
         after_pending=is_pending,
         behind=_behind(request, found) if waits else None,
         not_now=connections.not_now(found.connection, found.verb) if waits else "",
@@ -257,7 +268,7 @@ def _follow_ups(request: StaffRequest, found: Operation) -> list[tuple[str, str]
     )
     offered = {"void": not verbs, "tip": found.verb == "pay" and "void" not in verbs}
     labels = {"void": gettext("Void it"), "tip": gettext("Add a tip")}
-    unable = operation_words.unable(found.connection)
+    unable = till_words.unable(found.connection)
     return [
         (labels[verb], f"{card}?do={verb}&of={found.key}")
         for verb, possible in offered.items()
@@ -292,8 +303,8 @@ def _told(found: Operation, exchanges: list[Exchange]) -> list[Told]:
     return [
         Told(
             exchange=each,
-            title=operation_words.exchange_title(found, each),
-            took=operation_words.took(each),
+            title=story_words.exchange_title(found, each),
+            took=story_words.took(each),
         )
         for each in exchanges
     ]

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from portal import formats
-from portal.ledger import holding, operation_words, pause_words
+from portal.ledger import holding, operation_words, outcome_words, pause_words
 from portal.ledger.models import Operation
 from portal.merchants import connections, pauses, second_factor
 from portal.merchants.access import StaffRequest, member
@@ -209,7 +209,7 @@ def _lines(request: StaffRequest, found: Pause) -> tuple[list[Line], uuid.UUID |
 
 
 def _line(request: StaffRequest, operation: Operation) -> Line:
-    shape, word = operation_words.outcome(operation)
+    shape, word = outcome_words.outcome(operation)
     card = operation_words.card_name(operation.card.last_four if operation.card else "")
     return Line(
         url=reverse("operation", args=[request.merchant.slug, operation.key]),

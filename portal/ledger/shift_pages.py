@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from portal import formats
 from portal.connectors.redaction import printable
-from portal.ledger import operation_words, shifts
+from portal.ledger import operation_words, outcome_words, shifts
 from portal.ledger.models import Operation, Shift
 from portal.merchants import tills
 from portal.merchants.access import StaffRequest, member
@@ -205,7 +205,7 @@ def _line(total: shifts.Total) -> Line:
 
 def open_item(request: StaffRequest, operation: Operation) -> OpenItem:
     """An operation as the lists of what has not ended show it, here and on the desk."""
-    shape, word = operation_words.outcome(operation)
+    shape, word = outcome_words.outcome(operation)
     return OpenItem(
         url=reverse("operation", args=[request.merchant.slug, operation.key]),
         text=f"{operation_words.thing(operation)}, "

@@ -32,7 +32,9 @@ from portal.ledger import (
     naming,
     operation_words,
     operations,
+    outcome_words,
     predictions,
+    till_words,
     two_beats,
 )
 from portal.ledger.models import OVER, Card, Inquiry, Operation, OperationState, State
@@ -291,7 +293,7 @@ def _movements(request: StaffRequest, found: Card) -> list[Movement]:
     )
     lines = []
     for each in newest:
-        shape, word = operation_words.outcome(each)
+        shape, word = outcome_words.outcome(each)
         lines.append(
             Movement(
                 url=reverse("operation", args=[request.merchant.slug, each.key]),
@@ -309,9 +311,9 @@ def _movements(request: StaffRequest, found: Card) -> list[Movement]:
 def _lock(request: StaffRequest, unsettled: Operation | None) -> dict[str, str] | None:
     if unsettled is None:
         return None
-    shape, word = operation_words.outcome(unsettled)
+    shape, word = outcome_words.outcome(unsettled)
     return {
-        "text": operation_words.lock(unsettled),
+        "text": till_words.lock(unsettled),
         "url": reverse("operation", args=[request.merchant.slug, unsettled.key]),
         "shape": shape,
         "word": word,
@@ -379,20 +381,20 @@ def _why_not(
     *,
     is_locked: bool,
 ) -> str:
-    if why := operation_words.unable(found.connection).get(verb):
+    if why := till_words.unable(found.connection).get(verb):
         return why
     if not may(request.member.role, operations.PERMISSIONS[verb]):
         return who_can(operations.PERMISSIONS[verb])
     if not_now := connections.not_now(found.connection, verb, thrown):
         return not_now
     if is_locked:
-        return operation_words.locked()
+        return till_words.locked()
     if found.card_status == CardStatus.NOT_FOUND:
         return gettext("The card company does not know this card.")
     if verb in PROVIDERS[found.connection.provider].by_usage_token and balances.usable(found) is None:
-        return operation_words.look_up_first(found.connection, pending=_is_looked_up(found))
+        return till_words.look_up_first(found.connection, pending=_is_looked_up(found))
     if verb in WITH_ORIGINAL and not originals[verb]:
-        return operation_words.nothing_to(verb)
+        return till_words.nothing_to(verb)
     return ""
 
 
@@ -568,7 +570,7 @@ def _question(request: StaffRequest, form: ActionForm) -> two_beats.Question | N
     second = two_beats.second_person(request, form.wish())
     return two_beats.Question(
         amount=text,
-        sentence=operation_words.question(
+        sentence=till_words.question(
             form.verb,
             card=found,
             amount=text,
@@ -584,7 +586,7 @@ def _question(request: StaffRequest, form: ActionForm) -> two_beats.Question | N
         mail=naming.mail(found, form.private, loads=_loads(wish)) if form.verb in WITH_CUSTOMER else "",
         button=gettext("Ask a second person")
         if second
-        else operation_words.button(form.verb, amount=text, original=wish.original),
+        else till_words.button(form.verb, amount=text, original=wish.original),
         exact=form.exact(),
         basket=basket_words.view(wish.basket) if wish.basket else None,
         prediction=predictions.ask(

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from portal import formats, languages
 from portal.connectors import PROVIDERS
 from portal.connectors.base import Extra, Field, SettingsError
-from portal.ledger import basket_forms, baskets, naming, operation_words
+from portal.ledger import basket_forms, baskets, naming, till_words
 from portal.ledger.amounts import read_amount
 from portal.ledger.baskets import Basket, WrongBasket
 from portal.ledger.models import Card, Operation
@@ -233,7 +233,7 @@ class ActionForm(forms.Form):
                 if str(basket.total.minor) != self.data.get("minor"):
                     raise WrongBasket("basket_differs")
             except WrongBasket as other:
-                self.add_error(None, operation_words.cannot_ask(other.why))
+                self.add_error(None, till_words.cannot_ask(other.why))
                 return
             self._take_basket(basket)
             return

@@ -21,10 +21,10 @@ from portal.ledger import (
     basket_forms,
     basket_words,
     limits,
-    operation_words,
     operations,
     pages,
     predictions,
+    till_words,
 )
 from portal.ledger.models import Card, Operation
 from portal.ledger.till_forms import ActionForm
@@ -59,7 +59,7 @@ def warnings(form: ActionForm, wish: operations.Wish) -> list[str]:
     said = provider.warning(form.verb, wish.extra or {})
     told = [languages.said(said) % {"provider": form.card.connection.name}] if said else []
     if again := operations.done_just_now(wish):
-        told.append(operation_words.done_just_now(again))
+        told.append(till_words.done_just_now(again))
     return told
 
 
@@ -96,7 +96,7 @@ def ask(
     except approvals.OtherContent as other:
         return approval_pages.first_outcome(request, other.approval, url=again, verb=form.verb, exact=fresh)
     except operations.CannotAsk as cannot:
-        form.add_error(None, operation_words.cannot_ask(cannot.why))
+        form.add_error(None, till_words.cannot_ask(cannot.why))
     except connections.NotNow as not_now:
         form.add_error(None, not_now.words)
     except PermissionDenied:

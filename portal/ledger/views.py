@@ -10,7 +10,7 @@ from django.views.decorators.http import require_http_methods
 
 from portal.connectors import PROVIDERS
 from portal.connectors.base import CardStatus
-from portal.ledger import balances, operation_words, words
+from portal.ledger import balances, till_words, words
 from portal.ledger.forms import PinForm, WholeNumberForm
 from portal.ledger.models import Inquiry, State
 from portal.merchants import audit, connections
@@ -66,7 +66,7 @@ def _payment(request: StaffRequest, inquiry: Inquiry) -> dict[str, str]:
     """The way on to a payment by the card that was found, or why there is none. Empty where nobody could take one."""
     connection = inquiry.connection
     asked = inquiry.state == State.ANSWERED and inquiry.card_status == CardStatus.USABLE
-    able = "pay" in PROVIDERS[connection.provider].by_usage_token and "pay" not in operation_words.unable(connection)
+    able = "pay" in PROVIDERS[connection.provider].by_usage_token and "pay" not in till_words.unable(connection)
     if not asked or not able or not may(request.member.role, Permission.TAKE_PAYMENTS):
         return {}
     if inquiry.card is None:

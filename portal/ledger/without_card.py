@@ -16,7 +16,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext
 
 from portal.connectors import doctor
-from portal.ledger import operation_words, operations, predictions, two_beats
+from portal.ledger import operation_words, operations, predictions, till_words, two_beats
 from portal.ledger.models import Card, Operation
 from portal.ledger.till_forms import MONEY, ActionForm
 from portal.merchants import connection_settings, connections
@@ -171,10 +171,10 @@ def _question(request: StaffRequest, action: Action, form: ActionForm) -> two_be
     second = two_beats.second_person(request, wish)
     return two_beats.Question(
         amount=amount,
-        sentence=operation_words.question(kind, card=form.card, amount=amount, original=None, also_activate=False),
+        sentence=till_words.question(kind, card=form.card, amount=amount, original=None, also_activate=False),
         warnings=two_beats.warnings(form, wish),
         second=second,
-        button=gettext("Ask a second person") if second else operation_words.button(kind, amount=amount, original=None),
+        button=gettext("Ask a second person") if second else till_words.button(kind, amount=amount, original=None),
         exact=form.exact(),
         prediction=predictions.ask(
             request,

@@ -7,7 +7,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from portal.ledger import attention_words, clock, operation_words, operations, settling
+from portal.ledger import attention_words, clock, operations, settling, story_words
 from portal.ledger.models import Exchange, Operation, OperationState
 from portal.money import Money
 from tests.conftest import make_person
@@ -110,7 +110,7 @@ def test_what_happened_is_told_call_by_call(awards: Till, jung):
         "Left to a person",
     ]
     assert "Asked Revenue Monster how many points it would give: 12 points" in [
-        moment.text.split(", after ")[0] for moment in operation_words.story(operation, exchanges)
+        moment.text.split(", after ")[0] for moment in story_words.story(operation, exchanges)
     ]
 
 
@@ -118,7 +118,7 @@ def test_what_was_only_read_on_the_way_is_not_told_as_sent(awards: Till):
     operation = awards.gets("redeem_points", 5, number=PHONE)
 
     assert (operation.state, operation.reason, moved(awards)) == (S.REFUSED, "member_wanted", [])
-    titles = [operation_words.exchange_title(operation, each) for each in Exchange.objects.filter(purpose="call")]
+    titles = [story_words.exchange_title(operation, each) for each in Exchange.objects.filter(purpose="call")]
     assert titles == ["Asked Revenue Monster for what is needed to send it"]
 
 

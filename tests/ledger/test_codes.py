@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 
 from portal.codes import states
 from portal.codes.states import CodeState
-from portal.ledger import approvals, clock, codes, operation_words, operations, settling
+from portal.ledger import approvals, clock, codes, operations, outcome_words, settling
 from portal.ledger.models import Approval, Code, Exchange, Limit, Operation, OperationState, limit_writer
 from portal.merchants import tenancy
 from portal.merchants.models import Connection
@@ -161,7 +161,7 @@ def test_a_lost_answer_closes_at_once_and_another_is_made(awards: Till, kind, ma
     assert (lost.state, lost.reason, lost.provider_reference) == (S.REFUSED, operations.NO_CODE_SHOWN, "")
     assert state_of(lost) == CodeState.NONE
     assert not Code.objects.exists()
-    assert operation_words.ending(lost)[0] == "No code was shown."
+    assert outcome_words.ending(lost)[0] == "No code was shown."
     assert Exchange.objects.filter(operation=lost, purpose="call").exists(), "the evidence is kept all the same"
 
     another = makes(awards)
@@ -231,7 +231,7 @@ def test_a_claimed_code_is_not_cancelled_and_that_is_what_is_said(awards: Till):
     refused = cancels(awards, made)
 
     assert (refused.state, refused.reason) == (S.REFUSED, "claimed")
-    assert operation_words.ending(refused)[0] == "The code has been claimed already."
+    assert outcome_words.ending(refused)[0] == "The code has been claimed already."
     assert state_of(made) == CodeState.CLAIMED
     assert [verb for verb, _code in journal(awards)] == ["issue_code", "claim_code"]
 

@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 
 from portal.connectors.base import Misconfigured, Reason
 from portal.connectors.secuconnect import Secuconnect
-from portal.ledger import calls, operation_words, operations, settling
+from portal.ledger import calls, operations, settling, story_words
 from portal.ledger.models import Exchange, Operation, OperationState
 from portal.merchants.models import Connection
 from tests.ledger.conftest import Till
@@ -195,7 +195,7 @@ def test_refused_credentials_pause_the_connection_and_it_is_settled_when_it_resu
 # ---- It is told, and the database stands by it --------------------------------------------------------------------
 def told(operation: Operation) -> list[str]:
     found = Operation.objects.select_related("connection", "asked_by").get(pk=operation.pk)
-    return [moment.text for moment in operation_words.story(found, list(found.exchange_set.order_by("id")))]
+    return [moment.text for moment in story_words.story(found, list(found.exchange_set.order_by("id")))]
 
 
 def test_the_operation_tells_how_it_was_found_out(loads: Till):

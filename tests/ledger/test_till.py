@@ -16,10 +16,11 @@ from portal.ledger import (
     balances,
     basket_forms,
     baskets,
-    operation_words,
     operations,
+    outcome_words,
     settling,
     till_forms,
+    till_words,
     words,
 )
 from portal.ledger.amounts import read_amount
@@ -644,10 +645,10 @@ def cannot_ask_words() -> set[str]:
 
 
 def test_every_word_of_cannot_ask_has_a_sentence():
-    assert cannot_ask_words() == set(operation_words.CANNOT_ASK)
+    assert cannot_ask_words() == set(till_words.CANNOT_ASK)
 
 
-@pytest.mark.parametrize("why", sorted(operation_words.CANNOT_ASK))
+@pytest.mark.parametrize("why", sorted(till_words.CANNOT_ASK))
 def test_a_refused_question_is_said_beside_the_form_with_what_was_typed(why, browser, monkeypatch):
     browser.reads()
     question = browser.fills_in("pay", amount="12.50")
@@ -659,7 +660,7 @@ def test_a_refused_question_is_said_beside_the_form_with_what_was_typed(why, bro
     answer = browser.confirms(question)
 
     assert answer.status_code == 422
-    assert escape(operation_words.cannot_ask(why)) in answer.text
+    assert escape(till_words.cannot_ask(why)) in answer.text
     assert 'value="12.50"' in answer.text
 
 
@@ -805,7 +806,7 @@ def test_every_reason_in_every_state_has_words(reason, state, till):
     operation = till.asks("pay", 100)
     operation.state, operation.reason = state, reason
 
-    view = operation_words.view(operation, after="", after_pending=False, behind=None, not_now="")
+    view = outcome_words.view(operation, after="", after_pending=False, behind=None, not_now="")
 
     assert view.sentence.strip()
     assert view.advice
