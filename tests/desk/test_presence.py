@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -18,6 +19,12 @@ from portal.presence import Presence
 from portal.running import processes
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _no_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For those who tell: however long this machine takes, it is not yet time to tell again; see `_told`."""
+    monkeypatch.setattr(presence, "time", SimpleNamespace(monotonic=lambda: 1_000_000.0))
 
 
 @pytest.fixture
@@ -37,13 +44,15 @@ def row() -> Process:
 
 
 def condition(name: str = "worker@test", *, later: float = 0, waits: bool = False) -> Condition:
-    crew = workers.look(timezone.now() + timedelta(seconds=later), waits=waits)
+    """`later` seconds after anybody told of themselves."""
+    told = Process.objects.latest("told_at").told_at
+    crew = workers.look(told + timedelta(seconds=later), waits=waits)
     return next(seen.condition for seen in [*crew.workers, *crew.beats] if seen.process.name == name)
 
 
 def becomes(wanted: Condition, name: str = "worker@test") -> bool:
     """The server notices a moment later that a session is gone."""
-    return processes.wait_until(lambda: condition(name) == wanted, 5)
+    return processes.wait_until(lambda: condition(name) == wanted, 30)
 
 
 @pytest.fixture
@@ -66,7 +75,7 @@ def test_work_is_told_by_the_work_and_rarely(worker):
     worker._told -= presence.REPORT_SECONDS
     worker.begins()
     assert (row().done, row().in_hand) == (100, 1)
-    assert timezone.now() - row().begun_at < timedelta(seconds=1)
+    assert row().begun_at == row().told_at
 
 
 def test_that_the_last_thread_is_taken_is_told_at_once_and_once(worker):
@@ -136,7 +145,7 @@ def test_a_killed_one_is_told_from_one_that_lives_and_from_one_that_left(worker,
     worker.arrives()
     worker.called()
     # It is back under its name, so the dead one is not missed any more.
-    assert processes.wait_until(lambda: conditions() == [Condition.AT_WORK], 5, every=0.1), conditions()
+    assert processes.wait_until(lambda: conditions() == [Condition.AT_WORK], 30, every=0.1), conditions()
     worker.leaves()
     assert workers.look(timezone.now(), waits=False).workers == [], "whoever says goodbye is not missed"
 
