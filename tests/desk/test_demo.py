@@ -6,6 +6,7 @@ from collections import Counter
 from datetime import timedelta
 from io import StringIO
 from urllib.request import urlopen
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.conf import settings
@@ -32,7 +33,7 @@ EARNING = [card for card in history_plan.OWN_CARDS if card.startswith("92762")]
 @pytest.fixture
 def loaded(everything, sandbox, settings):
     """The demo, at a sandbox as new."""
-    settings.OPERATION_SECONDS, settings.OPERATION_LEASE_SECONDS = 1, 5
+    settings.OPERATION_SECONDS, settings.OPERATION_LEASE_SECONDS = 3, 8
     call_command("demo", stdout=StringIO())
     Connection.objects.update(per_second=1000)
     calls.wire.cache_clear()
@@ -238,6 +239,8 @@ def test_a_month_is_a_few_hundred_lines_of_every_kind():
 
 
 def test_made_again_or_after_a_break_nothing_happens_twice(loaded, monkeypatch):
+    now = timezone.localtime(timezone=ZoneInfo(loaded.time_zone))
+    monkeypatch.setattr(timezone, "now", lambda: now)  # past midnight, the wishes of other days would be meant
     left = iter(range(5))
     bring = history._bring_to_its_end
     monkeypatch.setattr(history, "_bring_to_its_end", lambda *each: (next(left), bring(*each)))
@@ -256,7 +259,7 @@ def test_made_again_or_after_a_break_nothing_happens_twice(loaded, monkeypatch):
     assert len(references) == len(set(references))
     booked = [(each["reference"], each["verb"]) for each in effects("secuconnect")]
     assert len(booked) == len(set(booked))
-    assert Operation.objects.count() == len(history_plan.plan(timezone.now(), days=2))
+    assert Operation.objects.count() == len(history_plan.plan(now, days=2))
 
 
 def test_the_history_leaves_other_peoples_operations_alone(loaded):
@@ -296,7 +299,7 @@ def test_without_a_demo_there_is_no_history(everything):
 @pytest.fixture
 def for_good(django_db_setup, django_db_blocker, sandbox, settings):
     """Rows that are truly there, for the owner's own connection to see; all gone afterwards."""
-    settings.OPERATION_SECONDS, settings.OPERATION_LEASE_SECONDS = 1, 5
+    settings.OPERATION_SECONDS, settings.OPERATION_LEASE_SECONDS = 3, 8
     calls.wire.cache_clear()
     with django_db_blocker.unblock(), tenancy.every_merchant("a test arranges its rows"):
         call_command("demo", stdout=StringIO())

@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -163,11 +164,21 @@ def test_a_role_sees_the_numbers_of_what_it_may_open(arrange, jung, connection, 
 
 # ---- Yesterday ------------------------------------------------------------------------------------------------
 @pytest.fixture
-def at_noon(till):
-    """Makes an operation of yesterday noon in Berlin, or `at` another time, and takes it to `state`."""
-    noon = (timezone.localtime() - timedelta(days=1)).replace(hour=12, minute=0)
+def noon(monkeypatch) -> Iterator[datetime]:
+    """It is and stays noon in Berlin, so that yesterday is not the day before while a test runs."""
+    with timezone.override("Europe/Berlin"):
+        found = timezone.localtime().replace(hour=12, minute=0)
+        monkeypatch.setattr(timezone, "now", lambda: found)
+        yield found
 
-    def make(verb: str, amount: int, *, state: str = "done", at: datetime = noon, number: str = "914639258868500",
+
+@pytest.fixture
+def at_noon(till, noon):
+    """Makes an operation of yesterday noon in Berlin, or `at` another time, and takes it to `state`."""
+
+    yesterdays = noon - timedelta(days=1)
+
+    def make(verb: str, amount: int, *, state: str = "done", at: datetime = yesterdays, number: str = "914639258868500",
              **more: object) -> Operation:  # fmt: skip
         with clock.set_to(lambda: at):
             asked = till.asks(verb, amount, number=number, **more)
@@ -178,8 +189,7 @@ def at_noon(till):
         asked.refresh_from_db()
         return asked
 
-    with timezone.override("Europe/Berlin"):
-        yield make
+    return make
 
 
 def test_yesterday_is_one_line_per_connection_with_money_points_and_what_did_not_work(at_noon, jung):
@@ -243,9 +253,10 @@ def test_nothing_of_another_merchants_day_is_told(at_noon, kauri):
         assert yesterday.lines(kauri, yesterday.date()) == []
 
 
-def test_today_is_the_newest_of_the_day_and_leads_to_all(at_noon, till, signed_in, milan):
+def test_today_is_the_newest_of_the_day_and_leads_to_all(at_noon, noon, till, signed_in, milan):
     yesterdays = at_noon("pay", 1_00)
-    todays = [till.asks("pay", amount) for amount in (1_01, 2_02, 3_03, 4_04, 5_05, 6_06)]
+    with clock.set_to(lambda: noon):
+        todays = [till.asks("pay", amount) for amount in (1_01, 2_02, 3_03, 4_04, 5_05, 6_06)]
 
     shown = signed_in(milan).get(DESK).text.split('id="today-title"')[1].split("</section>")[0]
 

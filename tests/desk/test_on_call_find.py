@@ -46,8 +46,9 @@ def test_an_operation_is_found_by_each_of_its_references_and_shown_at_once(ada, 
 
 
 def test_by_last_four_amount_and_day_whoever_the_merchant_is(ada, paid, kauri_shop, arrange):
-    today = timezone.localdate().isoformat()
-    for typed in ("8500 10.00", f"8500 {today}", f"•••• 8500 10.00 {today}"):
+    with arrange():
+        day = timezone.localdate(paid.asked_at).isoformat()
+    for typed in ("8500 10.00", f"8500 {day}", f"•••• 8500 10.00 {day}"):
         answer = find(ada, typed)
         assert page_of(paid) in answer.text, typed
         with arrange():
