@@ -289,7 +289,13 @@ def _one_of_everything(arrange: Arrange, merchant: Any, owner: str) -> Any:
 
 
 @pytest.fixture
-def staff(arrange: Arrange, jung_shop: Any) -> Any:
+def _time_to_crawl(settings: Any) -> None:
+    """However long a crawl takes on a busy machine: who signed in and proved who they are as it began still has."""
+    settings.ACCOUNT_REAUTHENTICATION_TIMEOUT = settings.SESSION_COOKIE_AGE = 6 * 3600
+
+
+@pytest.fixture
+def staff(arrange: Arrange, jung_shop: Any, _time_to_crawl: None) -> Any:
     """Somebody in each role at Jung's."""
     from portal.merchants.roles import Role
     from tests.crawling import Visitor
@@ -302,7 +308,7 @@ def staff(arrange: Arrange, jung_shop: Any) -> Any:
 
 
 @pytest.fixture
-def strangers(arrange: Arrange, kauri_shop: Any) -> Any:
+def strangers(arrange: Arrange, kauri_shop: Any, _time_to_crawl: None) -> Any:
     """Signed in, and no member of Jung's."""
     from allauth.mfa.models import Authenticator
 
