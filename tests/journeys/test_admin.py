@@ -11,7 +11,7 @@ from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 
 from portal.running import BASE
 from tests.journeys.test_accounts import opens_a_shop, signs_in, signs_up
-from tests.journeys.test_till import arrives, confirms, untouched_card
+from tests.journeys.test_till import arrives, confirms, types_an_amount, untouched_card
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 JUNG = "/m/baeckerei-jung/"
@@ -43,7 +43,7 @@ def becomes_an_administrator(visitor) -> None:
 def takes_a_payment(visitor) -> None:
     """At Jung, by Alice: an operation to be found."""
     arrives(visitor, untouched_card())
-    visitor.page.keyboard.type("100")
+    types_an_amount(visitor, "100")
     visitor.presses("Enter")
     confirms(visitor)
     visitor.page.context.clear_cookies()

@@ -31,7 +31,7 @@ def test_the_next_customer_is_one_press_away_and_the_box_is_ready(visitor):
     visitor.clicks("Next customer", "link")
 
     visitor.page.wait_for_url("**/m/baeckerei-jung/")
-    assert visitor.page.evaluate("document.activeElement.id") == "scan-number"
+    visitor.page.locator("#scan-number:focus").wait_for()
     visitor.sees("€25.50")  # now a line among the last look-ups
     visitor.finds_no_barrier()
 
@@ -84,7 +84,7 @@ def test_a_stopped_worker_is_said_and_the_answer_arrives_when_it_is_back(visitor
     stack.stop_process("worker")
     try:
         visitor.looks_up(CARD)
-        visitor.sees("Nobody is asking CardInquiry at the moment.", within=20)
+        visitor.sees("Nobody is asking CardInquiry at the moment.")
         visitor.finds_no_barrier()
     finally:
         stack.start_process("worker")
@@ -109,10 +109,13 @@ def test_a_killed_worker_loses_no_look_up(visitor, stack):
 def test_a_wiped_broker_costs_seconds_and_no_look_up(visitor, stack):
     visitor.signs_in("alice")
     stack.stop_process("worker")
-    visitor.looks_up("6280390000012345")
-    for message in (stack.var / "broker" / "messages").iterdir():
-        message.unlink(missing_ok=True)
-    stack.start_process("worker")
+    try:
+        visitor.looks_up("6280390000012345")
+        visitor.sees("Asking CardInquiry")
+        for message in (stack.var / "broker" / "messages").iterdir():
+            message.unlink(missing_ok=True)
+    finally:
+        stack.start_process("worker")
 
     visitor.sees("€42.00", within=30)
 
@@ -123,8 +126,8 @@ def test_a_slash_leads_to_the_scan_box_unless_a_field_is_being_filled(visitor):
 
     visitor.presses("/")
 
-    assert visitor.page.evaluate("document.activeElement.id") == "scan-number"
-    visitor.page.keyboard.type("a/b")
+    visitor.page.locator("#scan-number:focus").wait_for()
+    visitor.page.keyboard.type("a/b", delay=40)
     assert visitor.page.input_value("#scan-number") == "a/b"
 
 
@@ -158,7 +161,7 @@ def test_without_javascript_the_page_refreshes_itself_until_the_balance_is_there
     visitor.signs_in("alice")
     visitor.looks_up(CARD)
 
-    visitor.sees("€25.50", within=15)
+    visitor.sees("€25.50")
 
 
 @pytest.mark.parametrize(

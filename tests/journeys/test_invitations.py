@@ -30,7 +30,7 @@ def looks_right(visitor) -> None:
 
 def link_mailed_to(visitor, email: str) -> str:
     """The link in the newest mail to this address, as it stands in the demo's mail catcher."""
-    for _ in range(60):
+    for _ in range(240):  # a minute
         visitor.opens("/demo/mail/")
         if visitor.page.get_by_text(email).count():
             break

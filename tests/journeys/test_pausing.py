@@ -3,7 +3,7 @@ an administrator switches off says so, too."""
 
 from tests.journeys.conftest import Visitor
 from tests.journeys.test_admin import becomes_an_administrator
-from tests.journeys.test_till import card, confirms, scans
+from tests.journeys.test_till import confirms, scans, untouched_card
 
 SETTINGS = "/m/baeckerei-jung/settings/"
 
@@ -40,7 +40,7 @@ def test_a_pause_is_said_at_the_till_and_its_page_tells_how_it_went_on(visitor, 
     visitor.sees("PayWizard is asked again.")
     alice.opens("/m/baeckerei-jung/")
     assert alice.page.get_by_text("PayWizard is paused since").count() == 0
-    scans(alice, card(40))
+    scans(alice, untouched_card())
     alice.page.locator("#id_amount").fill("1.00")
     alice.presses("Enter")
     confirms(alice)
