@@ -32,8 +32,17 @@ class Till:
 
     def __init__(self, member: Member, connection: Connection, sandbox: Sandbox, settings: Any) -> None:
         self.member, self.connection, self.sandbox, self._settings = member, connection, sandbox, settings
-        # Nothing here takes so long; but what a busy machine holds up for a second is no lost answer.
-        settings.OPERATION_SECONDS, settings.OPERATION_LEASE_SECONDS, settings.QUIET_SECONDS = 20, 25, 0
+        settings.OPERATION_LEASE_SECONDS, settings.QUIET_SECONDS = 25, 0
+        self.waits_long()
+
+    def waits_long(self) -> None:
+        """Nothing here takes so long; but what a busy machine holds up for a second is no lost answer."""
+        self._settings.OPERATION_SECONDS = 20
+
+    def gives_up_soon(self, seconds: float = 1) -> None:
+        """For a call whose answer does not come. All that is done about it afterwards has its time again: `waits_long`
+        once it was met."""
+        self._settings.OPERATION_SECONDS = seconds
 
     def card(self, number: str = CARD) -> Card:
         return cards.card_of(self.connection, number)
@@ -54,9 +63,11 @@ class Till:
 
     def gets(self, verb: str, amount: int = 0, **more: Any) -> Operation:
         """Ask, and let a worker work until nothing is due."""
-        operation = self.asks(verb, amount, **more)
+        return self.worked_on(self.asks(verb, amount, **more))
+
+    def worked_on(self, operation: Operation) -> Operation:
         while operations.work():
-            pass
+            self.waits_long()
         operation.refresh_from_db()
         return operation
 
@@ -67,9 +78,10 @@ class Till:
         return [json.loads(each) for each in line.getresponse().read().decode().splitlines()]
 
     def arm(self, kind: str, operation: str, **fault: object) -> None:
-        """The provider's next answer to this call. One that does not come is given up after a second."""
+        """The provider's next answer to this call. One that does not come is given up after a second, and what comes
+        after it is not."""
         if kind in ("timeout_before", "timeout_after", "late"):
-            self._settings.OPERATION_SECONDS = min(self._settings.OPERATION_SECONDS, 1)
+            self.gives_up_soon()
         provider = self.connection.provider
         path = f"{CALLS[provider]}{operation}"
         self.sandbox.call(
@@ -167,11 +179,9 @@ def counter(jung: Any, alice: Any, arrange: Callable[[], Any], sandbox: Sandbox,
         connection = jung.connection_set.get(provider="cardinquiry", environment="sandbox")
         Connection.objects.filter(pk=connection.pk).update(per_second=1000)
     with tenancy.merchant(jung.pk):
-        made = Counter(
+        yield Counter(
             Member.objects.select_related("merchant", "person").get(person=alice), connection, sandbox, settings
         )
-        settings.OPERATION_SECONDS, settings.OPERATION_LEASE_SECONDS = 1, 5
-        yield made
 
 
 @pytest.fixture

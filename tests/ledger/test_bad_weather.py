@@ -10,7 +10,7 @@ from itertools import product
 import pytest
 from django.db.models.functions import Now
 
-from portal.ledger import operations, settling
+from portal.ledger import settling
 from portal.ledger.models import OVER, Exchange, Operation, OperationState
 from portal.merchants import provider_tokens
 from portal.merchants.models import Connection
@@ -44,9 +44,7 @@ def asks(till: Till, verb: str) -> Operation:
 def told_to_its_end(till: Till, operation: Operation) -> Operation:
     """Time passes: pauses are over, and so are the quiet periods."""
     for _ in range(MOST):
-        while operations.work():
-            pass
-        operation.refresh_from_db()
+        till.worked_on(operation)
         if operation.state in OVER:
             return operation
         Connection.objects.filter(pk=till.connection.pk).update(held_until=None, paused_at=None)
@@ -56,13 +54,13 @@ def told_to_its_end(till: Till, operation: Operation) -> Operation:
 
 
 @pytest.mark.parametrize(("verb", "path", "kind"), STORIES)
-def test_the_ledger_is_what_the_journal_says(loads: Till, settings, verb, path, kind):
+def test_the_ledger_is_what_the_journal_says(loads: Till, verb, path, kind):
     if verb != "activate":
         operation = asks(loads, verb)
     if kind.startswith("timeout"):
-        settings.OPERATION_SECONDS = settings.LOOK_UP_SECONDS = 0.7
+        loads.gives_up_soon()
     provider_tokens.throw_away(loads.connection)
-    seconds = {"slow": 0.1, "throttle": 1, "timeout_before": 1.2, "timeout_after": 1.2}.get(kind)
+    seconds = {"slow": 0.1, "throttle": 1, "timeout_before": 2, "timeout_after": 2}.get(kind)
     more = {} if seconds is None else {"seconds": seconds}
     loads.sandbox.arm(kind, provider="secuconnect", path=path, **more)
     if verb == "activate":

@@ -22,11 +22,7 @@ HERE = "/m/baeckerei-jung/cards/new/"
 
 def makes(till: Till, *, key: uuid.UUID | None = None, **more) -> Operation:
     wish = operations.Wish(verb="activate", card=None, connection=till.connection, **more)
-    operation = operations.request(member=till.member, key=key or uuid.uuid4(), wish=wish)
-    while operations.work():
-        pass
-    operation.refresh_from_db()
-    return operation
+    return till.worked_on(operations.request(member=till.member, key=key or uuid.uuid4(), wish=wish))
 
 
 # ---- In the ledger ------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from tests.ledger.test_settling import Died
 S = OperationState
 CARD, SPENT_MEANWHILE, LAPSES = "6280390000012345", "6280390000000036", "6280390000000037"
 RICH = "6280395550009753"
-TIMED = {"slow": 0.1, "throttle": 1, "timeout_before": 1.2, "timeout_after": 1.2, "late": 1.5}
+TIMED = {"slow": 0.1, "throttle": 1, "timeout_before": 2, "timeout_after": 2, "late": 1.5}
 
 
 def pays(till: Counter, amount: int = 9_00, number: str = CARD) -> Operation:
@@ -214,10 +214,7 @@ def test_a_sale_that_arrives_late_is_paid_once(counter: Counter):
     operation = counter.gets("pay", 9_00, number=CARD)
 
     looks(counter, operation)
-    until = time.monotonic() + 5
-    while time.monotonic() < until and not counter.sold():
-        time.sleep(0.1)
-    time.sleep(2)  # the late one has come by now
+    time.sleep(3)  # the late one has come by now
 
     assert (operation.state, counter.sold()) == (S.DONE, [(operation.reference, 9_00)])
 
@@ -353,8 +350,7 @@ KINDS = (
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_ledger_is_what_the_journal_says(counter: Counter, settings, kind: str):
-    settings.OPERATION_SECONDS = 0.7
+def test_the_ledger_is_what_the_journal_says(counter: Counter, kind: str):
     counter.looks_up(RICH)
     arm(counter, kind)
     operation = counter.gets("pay", 9_00, number=RICH)

@@ -35,12 +35,12 @@ def catcher(folder: Path, settings: Any) -> Iterator[None]:
     running = subprocess.Popen(
         [sys.executable, "-m", "portal.mail.catcher", f"--port={port}", f"--store={folder}"], cwd=BASE
     )
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while not ports.answers(port) and time.monotonic() < until:
         time.sleep(0.05)
     yield
     running.terminate()
-    assert running.wait(timeout=10) == 0
+    assert running.wait(timeout=60) == 0
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_the_catcher_says_when_its_port_is_taken(folder: Path):
             env=os.environ,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=60,
             check=False,
         )
 

@@ -118,11 +118,11 @@ def test_what_is_put_off_is_tried_again_later_and_then_arrives_once(post: Post, 
 @pytest.mark.parametrize("what", ["drop", "hang"])
 @pytest.mark.parametrize("stage", ["connect", "EHLO", "MAIL", "RCPT", "DATA", "text"])
 def test_a_line_that_breaks_before_the_text_was_handed_over_loses_and_repeats_nothing(
-    post: Post, server: MailServer, stage: str, what: str
+    post: Post, server: MailServer, settings: Any, stage: str, what: str
 ):
     server.does(stage, what)
     post.writes()
-    post.works()
+    post.gives_up_soon(settings)
     first = post.one()
     if stage != "text":  # there the doubt is true: the text may have been on its way
         assert first.doubts == 0
@@ -135,11 +135,11 @@ def test_a_line_that_breaks_before_the_text_was_handed_over_loses_and_repeats_no
     assert [message["Message-ID"] for message in server.got] == [mail.message_id]
 
 
-def test_a_server_that_drips_an_endless_line_is_hung_up_on(post: Post, server: MailServer):
+def test_a_server_that_drips_an_endless_line_is_hung_up_on(post: Post, server: MailServer, settings: Any):
     server.does("RCPT", "drip")
     post.writes()
     began = time.monotonic()
-    post.works()
+    post.gives_up_soon(settings)
 
     assert (post.one().state, post.one().reason) == (S.WILL_RETRY, smtp.TIMED_OUT)
     assert time.monotonic() - began < 15  # it drips for 20 s
@@ -147,11 +147,11 @@ def test_a_server_that_drips_an_endless_line_is_hung_up_on(post: Post, server: M
 
 @pytest.mark.parametrize("what", ["drop", "hang"])
 def test_a_line_that_breaks_after_the_dot_means_one_repeat_with_the_same_message_id(
-    post: Post, server: MailServer, what: str
+    post: Post, server: MailServer, settings: Any, what: str
 ):
     server.does("after_storing", what)
     post.writes()
-    post.works()
+    post.gives_up_soon(settings)
     assert (post.one().state, post.one().doubts) == (S.WILL_RETRY, 1)
 
     mail = ends(post)
@@ -333,7 +333,6 @@ def secure(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> An
         )
         settings.MAIL_HOST, settings.MAIL_PORT, settings.MAIL_TLS = "localhost", server.port, mode
         settings.MAIL_USER, settings.MAIL_PASSWORD = "tillside", password
-        settings.MAIL_SECONDS = 10  # a refused sign-in is answered slowly
         started.append(server)
         return server
 
