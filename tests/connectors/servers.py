@@ -142,7 +142,7 @@ def dripping(sent: bytes, drip: bytes) -> Manners:
     def manners(server: Server, connection: socket.socket) -> None:
         server.read_request(connection)
         connection.sendall(sent)
-        for _ in range(150):  # an end of its own, so that a test can fail
+        for _ in range(500):  # an end of its own, so that a test can fail
             server.over.wait(0.02)
             connection.sendall(drip)
         server.dripped_out = True

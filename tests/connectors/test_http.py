@@ -138,7 +138,7 @@ def test_what_breaks_after_connecting_is_unclear(serve, wire_to, manners, reason
     server = serve(manners)
 
     with pytest.raises(Unclear) as caught:
-        ask(wire_to(server), server.origin, deadline=1.0 if reason is Reason.TIMEOUT else 30.0)
+        ask(wire_to(server), server.origin, deadline=2.0 if reason is Reason.TIMEOUT else 30.0)
 
     assert reason_of(caught) is reason
     assert len(server.requests) == 1

@@ -13,7 +13,7 @@ from tests.connectors.certificates import NAME, tls_1_1
 from tests.connectors.servers import Server, answering, dripping, hanging_up_after, response
 
 
-def call(server: Server, *, ca_file, connect=2.0, deadline=5.0, on_exchange=lambda exchange: None):
+def call(server: Server, *, ca_file, connect=20.0, deadline=30.0, on_exchange=lambda exchange: None):
     """Asks for NAME, which resolves to the server on this machine."""
     origin = f"https://{NAME}:{server.port}"
     wire = Wire(allow=[origin], ca_file=ca_file, resolve=lambda host, port: ["127.0.0.1"])
@@ -64,8 +64,8 @@ def test_the_checked_address_is_called_and_the_name_is_what_the_server_hears(ser
     wire.exchange(
         HttpRequest(method="GET", url=f"https://{NAME}/"),
         secrets={},
-        deadline=5,
-        connect_timeout=2,
+        deadline=30,
+        connect_timeout=20,
         moves_value=False,
         on_exchange=lambda exchange: None,
     )
@@ -135,7 +135,7 @@ def test_a_dripping_answer_over_tls_ends_at_the_deadline(serve, issuer):
     server = serve(dripping(head, b" "), tls=issuer.server_context(x509.DNSName(NAME)))
 
     with pytest.raises(Unclear) as caught:
-        call(server, ca_file=issuer.ca_file, deadline=0.4)
+        call(server, ca_file=issuer.ca_file, deadline=1.5)
 
     assert caught.value.reason is Reason.TIMEOUT
     assert not server.dripped_out

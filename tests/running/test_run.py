@@ -47,7 +47,7 @@ class Supervisor:
 
     def end(self, sign: signal.Signals = signal.SIGINT) -> int:
         self.process.send_signal(sign)
-        return self.process.wait(30)
+        return self.process.wait(60)
 
     def healthy(self, host: str = "127.0.0.1") -> bool:
         caller = HTTPConnection(host, self.port, timeout=5)
@@ -71,7 +71,7 @@ def start(var: Path) -> Iterator[Start]:
 
 def refusal(supervisor: Supervisor) -> str:
     """What it said instead of starting: one line, and no traceback."""
-    assert supervisor.process.wait(30) == 1
+    assert supervisor.process.wait(60) == 1
     lines = [line for line in supervisor.said().splitlines() if line != "Tillside is starting …"]
     assert len(lines) == 1, supervisor.said()
     return lines[0]
@@ -149,7 +149,7 @@ def test_a_killed_supervisor_takes_everything_along_and_the_next_start_is_clean(
 
     killed.end(signal.SIGKILL)
 
-    assert processes.wait_until(lambda: living() == [], 15), living()
+    assert processes.wait_until(lambda: living() == [], 60), living()
     following = start(PORT=str(killed.port))
     assert following.says("Ctrl-C stops everything."), following.said()
 
@@ -163,12 +163,12 @@ def test_what_dies_is_started_again_and_a_wiped_broker_is_made_anew(start: Start
         if "gunicorn" in processes.command_of(pid):
             os.killpg(pid, signal.SIGKILL)
     assert supervisor.says("The web process stopped and starts again in 0.5 s"), supervisor.said()
-    assert processes.wait_until(lambda: ports.answers(supervisor.port), 20)
+    assert processes.wait_until(lambda: ports.answers(supervisor.port), 60)
 
     (var / "broker").rename(var / "wiped")  # at one stroke; the worker still writes into it
     assert supervisor.says("The broker's folder was emptied"), supervisor.said()
     bound = (var / "broker" / "control").glob
-    assert processes.wait_until(lambda: any(bound("*.exchange")), 20)  # a worker bound its queue
+    assert processes.wait_until(lambda: any(bound("*.exchange")), 60)  # a worker bound its queue
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
@@ -178,4 +178,4 @@ def test_an_end_in_the_middle_of_starting_leaves_nothing(start: Start, living, s
 
     supervisor.end(sign)
 
-    assert processes.wait_until(lambda: living() == [], 15), living()
+    assert processes.wait_until(lambda: living() == [], 60), living()

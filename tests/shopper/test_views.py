@@ -391,7 +391,7 @@ def test_the_browser_that_saw_a_balance_knows_the_card(page):
 
 def test_a_slow_database_closes_the_page_from_the_first_question_to_the_last(for_good, settings):
     """Somebody holds the table of pages; then only this page's row, which a try has to hold."""
-    settings.SHOPPER_PATIENCE_MS = 200
+    settings.SHOPPER_PATIENCE_MS = 1000  # what is not held up is through by then, on a busy machine too
     browser, shop = Browser(), f"/b/{for_good.page.merchant.slug}/"
     form = browser.opens(shop).text
     typed = {"number": CARD, "pin": PIN, **proved(form)}
@@ -408,7 +408,7 @@ def test_a_slow_database_closes_the_page_from_the_first_question_to_the_last(for
 
     assert [answer.status_code for answer in answers] == [503] * 3
     assert all("Your money is safe." in answer.text for answer in answers)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30  # the table is held for as long as this waits
     assert not Try.objects.exists()
 
 
