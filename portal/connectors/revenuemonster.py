@@ -36,13 +36,11 @@ from portal.connectors.base import (
     Connector,
     Declined,
     Detail,
-    Extra,
     News,
     PointsRequest,
     Reading,
     Reason,
     Receipt,
-    Settings,
     Settles,
     Step,
     Unclear,
@@ -51,7 +49,7 @@ from portal.connectors.base import (
     Words,
 )
 from portal.connectors.failures import bad_input, never_begun
-from portal.connectors.fields import Message, Refused, Sentence, address, choice, secret, text
+from portal.connectors.fields import Message, Sentence
 from portal.connectors.http import HttpAnswer, HttpRequest
 from portal.connectors.revenuemonster_answers import (
     CODE_ID,
@@ -67,108 +65,26 @@ from portal.connectors.revenuemonster_answers import (
     read_token,
     wants_another_token,
 )
+from portal.connectors.revenuemonster_settings import (
+    CURRENCY,
+    PRODUCTION,
+    PRODUCTION_OAUTH,
+    SANDBOX,
+    SANDBOX_OAUTH,
+    Paid,
+    RevenueMonsterSettings,
+)
 from portal.connectors.strict_json import read_object
 from portal.connectors.tokens import Tokens, with_token
 from portal.money import Money, Points
 
-SANDBOX, PRODUCTION = "https://sb-open.revenuemonster.my", "https://open.revenuemonster.my"
-SANDBOX_OAUTH, PRODUCTION_OAUTH = "https://sb-oauth.revenuemonster.my", "https://oauth.revenuemonster.my"
 SPENDING, REWARD = "/v3/loyalty/spending-reward", "/v3/loyalty/reward"
-CURRENCY = "MYR"  # the only one, by the document
 TOLERANCE = 120  # seconds that a signature may be old or early
 REGION = "MY"
 SHORTEST_ID, LONGEST_ID = 13, 20  # ASSUMED; samples have 19 digits, and no phone number has so many
 MEMBER = re.compile(f"[1-9][0-9]{{{SHORTEST_ID - 1},{LONGEST_ID - 1}}}")
 A_RINGGIT = Money(100, CURRENCY)
 NONCE = re.compile("[!-~]{8,100}")  # ASSUMED lengths; samples have 32 letters
-
-
-# ---- Settings ----------------------------------------------------------------------------------------------
-
-
-def _base_url(url: str) -> str:
-    path = re.sub("^[^/]*//[^/]*", "", url)
-    if re.search("/v[13](?:/|$)", path):
-        raise Refused("Type only what stands before /v3 and /v1.")
-    if not re.fullmatch("(?:/[A-Za-z0-9_-]+)*", path):
-        raise Refused("Type an address such as https://sb-open.revenuemonster.my.")
-    return url
-
-
-def _credential(value: str) -> str:
-    if not re.fullmatch("[!-9;-~]+", value):  # a colon would end the client ID in the header
-        raise Refused("It must not contain spaces, line breaks, colons or letters with accents.")
-    return value
-
-
-def _private_key(typed: str) -> str:
-    try:
-        return signing.private_key(typed)
-    except signing.BadKey as bad:
-        raise Refused(bad.args[0]) from None
-
-
-def _public_key(typed: str) -> str:
-    try:
-        return signing.public_key(typed)
-    except signing.BadKey as bad:
-        raise Refused(bad.args[0]) from None
-
-
-def _currency(code: str) -> str:
-    if code != CURRENCY:
-        raise Refused("Revenue Monster gives points for purchases in MYR alone.")
-    return code
-
-
-@dataclass(frozen=True, kw_only=True)
-class RevenueMonsterSettings(Settings):
-    """One connection to Revenue Monster: one merchant's application, in the sandbox or for real."""
-
-    # Without a default on purpose: production is chosen, never fallen into.
-    base_url: str = address(
-        label="Address of the API",
-        help=f"{SANDBOX} for the sandbox, {PRODUCTION} for real points.",
-        check=_base_url,
-    )
-    oauth_url: str = address(
-        label="Address of the token service",
-        help=f"{SANDBOX_OAUTH} for the sandbox, {PRODUCTION_OAUTH} for real points.",
-        check=_base_url,
-    )
-    client_id: str = text(label="Client ID", help="Of your application, a long number.", maximum=64, check=_credential)
-    client_secret: str = secret(label="Client secret", maximum=512, check=_credential)
-    private_key: str = secret(
-        label="Private key",
-        help="Signs every request. Its public half stands in your application at Revenue Monster.",
-        maximum=16384,
-        check=_private_key,
-    )
-    public_key: str = text(
-        label="Revenue Monster’s public key",
-        help="From your application’s page. Without it nobody believes what they tell us about a code.",
-        maximum=4096,
-        check=_public_key,
-        default="",
-    )
-    currency: str = text(label="Currency", maximum=3, check=_currency, default=CURRENCY)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Paid(Extra):
-    """How the customer paid: one way gives points by itself, and then nobody may give them again."""
-
-    paid_with: str = choice(
-        label="How did the customer pay?",
-        choices=(
-            ("wechat_oa", "WeChat Pay, and our official account there gives points"),
-            ("wechat", "WeChat Pay, without such an account"),
-            ("other", "Another wallet, a card or cash"),
-        ),
-    )
-
-
-# ---- The connector -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,9 @@ from portal.connectors.base import (
     VoidRequest,
 )
 from portal.connectors.http import Exchange, Wire
-from portal.connectors.revenuemonster import RevenueMonster, RevenueMonsterSettings
+from portal.connectors.revenuemonster import RevenueMonster
 from portal.connectors.revenuemonster_answers import DECLINED, MISCONFIGURED, THROTTLED, UNCLEAR
+from portal.connectors.revenuemonster_settings import RevenueMonsterSettings
 from portal.connectors.tokens import OwnTokens
 from portal.money import Money, Points
 from tests.conftest import Sandbox
