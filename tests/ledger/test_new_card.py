@@ -11,9 +11,10 @@ from django.urls import reverse
 
 from portal.ledger import cards, operations, settling
 from portal.ledger.models import Card, Operation, OperationState
-from portal.merchants.models import Connection
+from portal.merchants.models import Connection, ServedStore, Store
 from tests.ledger.conftest import CARD, Till
 from tests.ledger.test_operations import write
+from tests.merchants.tills import DESK, choose_pin, open_till
 
 S = OperationState
 KNOWN, LOADED = "9276004424644001", "9276004424644352"
@@ -188,6 +189,22 @@ def test_where_nobody_makes_cards_the_page_says_so_and_the_desk_offers_none(till
     assert HERE not in browser.get("/m/baeckerei-jung/").text
     assert "None of your connections makes cards." in browser.get(HERE).text
     assert browser.get(f"{HERE}?connection={till.connection.key}").status_code == 404
+
+
+def test_on_a_till_a_card_is_made_only_at_a_connection_that_serves_its_store(
+    loads: Till, arrange, jung, alice, olivia, signed_in
+):
+    with arrange():
+        here, there = (Store.objects.create(merchant=jung, name=name, address="") for name in ("Markthalle", "Bahnhof"))
+    shop = open_till(signed_in(olivia), jung, here)
+    shop.unlocks(choose_pin(alice, jung))
+    assert "The card gets its number from" in shop.client.get(HERE).text
+
+    with arrange():
+        ServedStore.objects.create(merchant=jung, connection=loads.connection, store=there)
+
+    assert "None of your connections makes cards." in shop.client.get(HERE).text
+    assert HERE not in shop.client.get(DESK).text
 
 
 def test_a_paused_connection_says_why_nobody_is_asked(loads: Till, signed_in):
