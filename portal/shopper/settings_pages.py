@@ -1,5 +1,6 @@
 """The balance page below Settings: what a merchant decides, its poster and snippets, and who tried cards there."""
 
+import re
 import uuid
 from dataclasses import dataclass
 from datetime import timedelta
@@ -166,7 +167,7 @@ def balance_poster(request: StaffRequest) -> HttpResponse:
         "size": size if size in PAPERS else PAPERS[0],
         "sizes": [(name, name.upper(), f"{url}?paper={name}") for name in PAPERS],
         "address": address,
-        "address_text": address.partition("://")[2],
+        "address_parts": re.findall("[^/]*/", address.partition("://")[2]),
         "code": _code(address),
         "settings_url": reverse("balance_settings", args=[request.merchant.slug]),
     }
@@ -184,6 +185,7 @@ def balance_snippets(request: StaffRequest) -> HttpResponse:
     shown = {
         "form": form,
         "link": _link(request),
+        "button": _button(request),
         "snippet": form.cleaned_data["snippet"] if form is not None and is_valid else "",
         "settings_url": reverse("balance_settings", args=[request.merchant.slug]),
     }
@@ -219,7 +221,7 @@ def _switched_off(off: Switch) -> Standing:
     return Standing(
         shape="refused",
         words=gettext("Closed by the administrator since %(since)s.") % {"since": formats.moment(off.thrown_at)},
-        more=f"“{off.banner}” {again} {kept}",
+        more=" ".join([gettext("“%(banner)s”") % {"banner": off.banner}, again, kept]),
     )
 
 
@@ -333,6 +335,13 @@ def _address(request: StaffRequest) -> str:
 
 def _link(request: StaffRequest) -> str:
     return f'<a href="{_address(request)}" target="_blank" rel="noopener">{gettext("Balance of your card")}</a>'
+
+
+def _button(request: StaffRequest) -> str:
+    return (
+        f'<form action="{_address(request)}" target="_blank" rel="noopener">'
+        f"<button>{gettext('Balance of your card')}</button></form>"
+    )
 
 
 def _code(address: str) -> SafeString:

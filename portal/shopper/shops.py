@@ -138,7 +138,7 @@ def of_a_shop(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
 
 def closed(request: ShopperRequest) -> HttpResponse:
     """Nobody is let in at the moment, for a reason that says nothing about a card."""
-    answer = drawn(request, "shopper/closed.html", {"sentence": words.trouble()}, status=503)
+    answer = drawn(request, "shopper/closed.html", {"sentence": words.closed()}, status=503)
     answer["Retry-After"] = "600"
     return answer
 

@@ -71,6 +71,13 @@ def trouble() -> str:
     return gettext("The card system does not answer. Your money is safe. Try again later.")
 
 
+def closed() -> str:
+    """Nobody is let in, whoever or whatever closed the page."""
+    return gettext(
+        "No balance can be shown here at the moment. Your money is safe. Ask in the shop, or try again later."
+    )
+
+
 def too_many(seconds: int) -> str:
     """How long an address has to wait."""
     if seconds <= 60:

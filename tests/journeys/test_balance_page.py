@@ -2,15 +2,18 @@
 
 import io
 import re
+from pathlib import PurePosixPath
+from urllib.parse import urlsplit
 
 import pytest
 import zxingcpp
 from PIL import Image
+from playwright.sync_api import Route
 
 PAGE = "/b/baeckerei-jung/"
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 SMALL_PHONE = {"viewport": {"width": 320, "height": 568}, "has_touch": True, "is_mobile": True}
-GERMAN = {"locale": "de-DE", **PHONE}
+GERMAN = {"locale": "de-DE", **SMALL_PHONE}
 # Cards of this journey's own.
 CARD, VOUCHER = "6280390000020100", "6280390000007525"
 
@@ -85,15 +88,53 @@ def test_an_end_that_two_cards_have_asks_for_the_whole_number(visitor):
 @pytest.mark.parametrize("visitor", [GERMAN], indirect=True)
 def test_in_german(visitor):
     visitor.opens(PAGE)
+    visitor.has_no_sideways_scroll()
+    visitor.finds_no_barrier()
     visitor.types("Kartennummer oder deren letzte 5 Zeichen", "20100")
     visitor.types("PIN oder Passwort auf der Karte", "1234")
     visitor.clicks("Guthaben anzeigen")
 
     visitor.sees("100,00\u00a0€", within=30)
+    visitor.has_no_sideways_scroll()
     visitor.clicks("English")
     visitor.page.wait_for_url(f"**{PAGE}")  # from the answer's own address back to the form
     visitor.sees("Balance of your card", within=30)
     assert visitor.page.locator("html").get_attribute("lang") == "en"
+
+
+# What the browser fetched for a page: bytes over the line, from where, and what it waits for before it draws anything.
+FETCHED = """
+    [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")].map((each) => (
+        {url: each.name, bytes: each.transferSize, blocks: each.renderBlockingStatus === "blocking"}))
+"""
+
+
+@pytest.mark.parametrize("visitor", [PHONE], indirect=True)
+def test_on_a_bad_line_the_first_page_is_light_waits_for_nobody_else_and_works_with_what_has_come(visitor):
+    visitor.opens(PAGE)
+    fetched = visitor.page.evaluate(FETCHED)
+    ours = urlsplit(visitor.stack.url).netloc
+    assert {urlsplit(each["url"]).netloc for each in fetched if not each["url"].startswith("data:")} == {ours}
+    assert sum(each["bytes"] for each in fetched) < 30_000, fetched
+    assert [PurePosixPath(each["url"]).suffix for each in fetched if each["blocks"]] == [".css"]
+    assert {each["name"] for each in visitor.page.context.cookies()} <= {"tillside_csrf"}
+
+    held: list[Route] = []
+
+    def does_not_come_yet(route: Route) -> None:
+        held.append(route)
+
+    bad = visitor.page.context.browser.new_context(**PHONE).new_page()
+    bad.route("**/*.css", lambda route: route.abort())
+    bad.route("**/balance*.js", does_not_come_yet)
+    bad.goto(visitor.stack.url + PAGE, wait_until="commit")
+    bad.get_by_label("Card number, or its last 5 characters").fill(VOUCHER)
+    bad.get_by_label("PIN or password on the card").fill("1234")
+    with bad.expect_event("domcontentloaded"):  # the script came, and has run
+        held[0].continue_()
+    bad.get_by_role("button", name="Show the balance").click()
+    bad.get_by_text("€7.25", exact=True).wait_for(timeout=30_000)
+    bad.context.close()
 
 
 @pytest.mark.parametrize("visitor", [{"java_script_enabled": False, **PHONE}], indirect=True)

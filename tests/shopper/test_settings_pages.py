@@ -233,8 +233,21 @@ def test_the_posters_code_leads_to_the_page(olivias, paper):
 
 
 # ---- Snippets -----------------------------------------------------------------------------------------------------
-def test_the_link_leads_to_the_page(olivias):
-    assert "&lt;a href=&quot;http://localhost:8000/b/baeckerei-jung/&quot;" in olivias.get(f"{HOME}snippets/").text
+def test_the_link_and_the_button_lead_to_the_page(olivias):
+    text = olivias.get(f"{HOME}snippets/").text
+
+    assert "&lt;a href=&quot;http://localhost:8000/b/baeckerei-jung/&quot;" in text
+    assert "&lt;form action=&quot;http://localhost:8000/b/baeckerei-jung/&quot;" in text
+
+
+def test_each_way_says_what_it_costs(olivias):
+    link, _, key = olivias.get(f"{HOME}snippets/").text.partition('id="key-title"')
+
+    assert "every limit here holds" in link
+    assert "shoppers leave it for a page of ours" in link
+    assert "Shoppers stay on your site" in key
+    assert "with a key that everybody can read" in key
+    assert "its limits, its list of tries and its one answer do not hold there" in key
 
 
 def test_a_browser_key_makes_lines_that_ask_the_provider(olivias, sandbox):

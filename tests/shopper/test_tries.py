@@ -1,6 +1,7 @@
 """Tries at the public page: who is asked about, who is not, and what the database keeps of it."""
 
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from http.client import HTTPConnection
@@ -15,9 +16,9 @@ from django.db.models.functions import Now
 
 from portal.ledger import balances
 from portal.ledger.models import Card, Inquiry, State
-from portal.merchants import pauses, tenancy
+from portal.merchants import pauses, switches, tenancy
 from portal.merchants.connections import NotNow
-from portal.merchants.models import AuditEntry, Connection, Member
+from portal.merchants.models import AuditEntry, Connection, Member, Scope
 from portal.shopper import deciding, fingerprints, known, limits, proof, tries, words
 from portal.shopper.models import BalancePage, Outcome, Try
 from tests.conftest import make_person
@@ -296,6 +297,19 @@ def test_a_forged_or_copied_cookie_knows_no_card(somebody, page, rf):
     assert known.browser(browser, page.merchant_id, fingerprints.of_card(page.merchant_id, CARD)) is None
 
 
+def test_a_card_that_strangers_burned_on_the_page_goes_on_in_the_shop(somebody, owner, connection):
+    for address in many(6):
+        somebody(address).tries(CARD, WRONG)
+    assert somebody("21.0.0.1").tries().outcome == Outcome.SILENCED
+
+    asked = balances.open_look_up(member=owner, key=uuid.uuid4(), connection=connection, number=CARD, client=None)
+    balances.give_pin(asked, pin=PIN)
+    balances.answer(asked.pk)
+
+    asked.refresh_from_db()
+    assert (asked.state, asked.balance_minor) == (State.ANSWERED, 2550)
+
+
 def test_staff_let_a_card_be_tried_again_and_the_trail_says_so(somebody, owner):
     for address in many(5):
         last = somebody(address).tries(CARD, WRONG)
@@ -451,6 +465,29 @@ def test_so_many_are_asked_about_at_once_and_so_many_wait(somebody, settings):
     somebody("21.0.0.1").asks()
     with pytest.raises(limits.Busy):
         somebody("21.0.0.2").asks()
+
+
+def test_limits_hold_while_the_provider_is_away_and_no_card_is_blamed_for_it(somebody, sandbox):
+    sandbox.arm("timeout_before", seconds=0, times=20)
+    shopper = somebody()
+    assert {shopper.tries(pin=WRONG).outcome for _ in range(5)} == {Outcome.TROUBLE}
+
+    with pytest.raises(limits.TooMany):
+        shopper.asks()
+
+    sandbox.reset()
+    assert somebody("198.51.100.8").tries().outcome == Outcome.FOUND
+
+
+@pytest.mark.parametrize("what", [{"scope": Scope.PROVIDER, "provider": "cardinquiry"}, {"scope": Scope.CONNECTION}])
+def test_what_an_administrator_switched_off_takes_nothing_in(somebody, olivia, arrange, connection, what):
+    only = {"connection": connection} if what["scope"] == Scope.CONNECTION else {}
+    with arrange():
+        switches.throw(olivia, reason="Outage", banner="Wait.", **what, **only)
+
+    with pytest.raises(NotNow):
+        somebody().asks()
+    assert not Try.objects.exists()
 
 
 def test_a_paused_connection_takes_nothing_in(somebody, owner, connection):

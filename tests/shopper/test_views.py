@@ -439,6 +439,8 @@ def test_an_administrator_switches_the_page_off_for_everybody(page, olivia, arra
     answer = Browser().opens()
 
     assert answer.status_code == 503
+    assert "No balance can be shown here at the moment." in answer.text
+    assert "card system" not in answer.text  # which has nothing to do with it
     assert "number" not in re.findall('name="([a-z]+)"', answer.text)
 
 
@@ -508,12 +510,14 @@ def test_browser_and_address_go_along_sealed_and_without_our_cookies(page, monke
         return connector
 
     monkeypatch.setattr(balances, "connect", watching)
-    Browser(HTTP_USER_AGENT="A telephone", HTTP_COOKIE="tillside_session=x").looks_up()
+    browser = Browser(HTTP_USER_AGENT="A telephone", HTTP_COOKIE="tillside_session=x", HTTP_X_CSRFTOKEN="token")
+    browser.looks_up()
 
+    assert "address and browser details are passed to the card company" in Browser().opens().text
     client = asked[0].client
     assert client.address == "198.51.100.7"
     assert ("User-Agent", "A telephone") in client.headers
-    assert "cookie" not in {name.lower() for name, _ in client.headers}
+    assert not {"cookie", "x-csrftoken", "referer"} & {name.lower() for name, _ in client.headers}
     assert Inquiry.objects.get().sealed_client is None
 
 
