@@ -121,6 +121,11 @@ def exact(at: datetime) -> str:
     return Moments().exact(at)
 
 
+def in_one_line(at: datetime) -> str:
+    """20 Nov 2026, 10:14:03, which no end of a line takes apart: exact, and short enough for a column."""
+    return Moments().in_one_line(at)
+
+
 def moment(at: datetime, *, now: datetime | None = None) -> str:
     """10:14 today, Tue this week, 12 May before; the exact time stands in the title."""
     return Moments(now).moment(at)
@@ -140,6 +145,12 @@ class Moments:
         local = at.astimezone(self._zone)
         clock = self._clock.apply(local.time(), self._locale)
         return self._both(_long(local.date(), self._locale), clock)
+
+    def in_one_line(self, at: datetime) -> str:
+        """20 Nov 2026, 10:14:03."""
+        local = at.astimezone(self._zone)
+        clock = self._clock.apply(local.time(), self._locale)
+        return self._both(_unbroken_day(local.date(), self._locale), clock).replace(" ", "\N{NO-BREAK SPACE}")
 
     def moment(self, at: datetime) -> str:
         """10:14 today, Tue this week, 12 May before."""

@@ -19,7 +19,7 @@ from portal.desk import on_call_words as words
 from portal.desk.administration.site import site
 from portal.desk.models import Alert
 from portal.desk.workers import WELL, Condition, Seen
-from portal.ledger import words as ledger_words
+from portal.ledger import outcome_words
 from portal.ledger.models import OperationState
 from portal.mail import words as mail_words
 from portal.mail.models import MailState
@@ -91,7 +91,7 @@ def _failures() -> list[tuple[facts.Failing, str, str, str]]:
     return [
         (
             each,
-            ledger_words.failure_words(each.reason)[0],
+            outcome_words.because(each.reason),
             words.how_many(each.number, of=counted),
             reverse("on_call_operation", args=[each.example]),
         )

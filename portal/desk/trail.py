@@ -124,7 +124,7 @@ def _line(request: StaffRequest, row: AuditEntry) -> Line:
         name=name_of(row.person),
         is_person=row.person is not None,
         sentence=words.sentence(row),
-        subject=row.subject,
+        subject=words.about(row),
         is_reference=key is not None,
         subject_url=_url(request, row, key),
         changes=list(words.changes(row)),
@@ -174,7 +174,7 @@ def _cells(row: AuditEntry, zone: ZoneInfo) -> list[str]:
         name_of(row.person),
         row.person.email if row.person else "",
         words.sentence(row),
-        row.subject,
+        words.about(row),
         "; ".join(
             f"{label}: {before} → {after}" if label else f"{before} → {after}"
             for label, before, after in words.changes(row)

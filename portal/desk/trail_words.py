@@ -17,7 +17,7 @@ from portal.customers.models import Purpose, Source
 from portal.languages import said
 from portal.ledger import attention_words
 from portal.ledger.till import ACTIONS
-from portal.merchants.audit import Value
+from portal.merchants.audit import LOOKED, Value
 from portal.merchants.connections import PAUSE_WORDS
 from portal.merchants.models import AuditEntry, Environment, LimitKind
 from portal.merchants.roles import Role
@@ -240,12 +240,38 @@ VALUES: dict[str, Mapping[str, Promise]] = {
     "environment": {str(each): each.label for each in Environment},
 }
 
+# What an administrator looked at, where that is not one thing with a name of its own.
+LOOKED_AT: dict[str, Promise] = {
+    "operations": _("Operations"),
+    "exchanges": _("Calls"),
+    "cards": _("Cards"),
+    "look-ups": _("Look-ups"),
+    "approvals": _("Approvals"),
+    "connections": _("Connections"),
+    "hosts": _("Hosts"),
+    "daily limits": _("Daily limits"),
+    "mails": _("Mails"),
+    "trail": _("Audit trail"),
+    "stores": _("Stores"),
+    "members": _("Members"),
+    "invitations": _("Invitations"),
+    "tills": _("Tills"),
+    "search": _("What was searched for on call"),
+    "incident": _("A report about an incident"),
+}
+
 _VERBS = {verb: words for _name, verbs in GROUPS.values() for verb, words in verbs.items()}
 
 
 def sentence(line: AuditEntry) -> str:
     """What was done."""
     return str(_VERBS.get(line.verb, line.verb))
+
+
+def about(line: AuditEntry) -> str:
+    """What it was done to. A list that was looked through has words; all else is called what it was called then."""
+    named = LOOKED_AT.get(line.subject) if line.verb == LOOKED else None
+    return str(named or line.subject)
 
 
 def facts(line: AuditEntry) -> Iterator[tuple[str, str]]:

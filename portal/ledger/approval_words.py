@@ -62,6 +62,11 @@ _DO_NOT_LET: dict[str, Promise] = {
 }
 
 
+def outcome(approval: Approval) -> tuple[str, str]:
+    """The shape, and the word people see."""
+    return SHAPES[approval.state], str(ApprovalState(approval.state).label)
+
+
 def above(asked: Operation, limit: int, merchant: Merchant) -> str:
     """Why the sentence to confirm asks for a second person."""
     size = formats.points(limit)

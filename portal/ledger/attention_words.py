@@ -170,6 +170,7 @@ TRIED: dict[str, Promise] = {
     "call": _("Asked for what is needed to send it. %(came)s"),
 }
 PURPOSES: dict[str, Promise] = {
+    "call": _("Asking for what is needed to send it"),
     "before": _("Reading the card before"),
     "predict": _("Asking how many points it would be"),
     "check": _("Reading the card again"),
@@ -402,10 +403,8 @@ def moments(row: Operation, exchanges: list[Exchange]) -> list[Moment]:
 
 def shown(row: Operation, one: Exchange) -> Asked:
     """One call with all that was kept of it."""
-    what = {purpose: str(words) for purpose, words in PURPOSES.items()}
-    what["call"] = name(row) if _sends(one) else gettext("Asking for what is needed to send it")
     return Asked(
-        title=what.get(one.purpose, one.purpose),
+        title=name(row) if _sends(one) else purpose(one),
         came=_came(one, _meant(row, one)),
         at=_began(one),
         method=one.method,
@@ -417,6 +416,13 @@ def shown(row: Operation, one: Exchange) -> Asked:
         connect_ms=one.connect_ms,
         reused=one.reused,
     )
+
+
+def purpose(one: Exchange) -> str:
+    """What a call was made for, in a few words."""
+    if _sends(one):
+        return gettext("Sending it")
+    return str(PURPOSES[one.purpose])
 
 
 def _message(headers: list[list[str]], body: str) -> str:

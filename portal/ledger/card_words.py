@@ -44,7 +44,7 @@ def view(card: Card, inquiry: Inquiry | None, *, sees_customers: bool) -> View:
     pending = inquiry is not None and inquiry.pending
     failed = _failed(card, inquiry)
     title, text = words.failure_words(inquiry.reason) if inquiry and failed else ("", "")
-    shape, status = _status(card)
+    shape, status = status_words(card)
     balance, points = levels(card)
     expiry = words.expiry_text(card.expires_on, expired=card.card_status == CardStatus.EXPIRED)
     spoken = gettext("Card ending in %(last_four)s: %(balance)s. %(status)s. %(expiry)s") % {
@@ -114,7 +114,8 @@ def _stalled(inquiry: Inquiry) -> bool:
     return inquiry.state == State.WAITING and woken is not None and timezone.now() - woken > words.STALLED_AFTER
 
 
-def _status(card: Card) -> tuple[str, str]:
+def status_words(card: Card) -> tuple[str, str]:
+    """What the card was when it was last looked up: the outcome's shape and the word; nothing where nobody knows."""
     shape, status = words.STATUS_WORDS.get(card.card_status, ("", ""))
     return shape, str(status)
 

@@ -230,6 +230,12 @@ def planned(operation: Operation) -> str:
     return str(_PLANNED[kind(operation)]) % _values(operation)
 
 
+def because(reason: str) -> str:
+    """What happened, for one of our reasons; nothing for none."""
+    title, _advice = _ENDS.get(reason) or words.failure_words(reason)
+    return str(title) if reason else ""
+
+
 def ending(operation: Operation) -> tuple[str, str]:
     """Why it ended without being done, and what follows from that."""
     title, advice = _ENDS.get(operation.reason) or words.failure_words(operation.reason)

@@ -10,10 +10,9 @@ from django.utils.translation import gettext_lazy as _
 
 from portal import formats
 from portal.connectors import PROVIDERS
-from portal.ledger import words
 from portal.ledger.models import OVER, Exchange, Operation, OperationState
 from portal.ledger.operation_words import name_of
-from portal.ledger.outcome_words import ending, outcome
+from portal.ledger.outcome_words import because, ending, outcome
 from portal.money import Money
 
 
@@ -108,8 +107,8 @@ def _answer(exchange: Exchange) -> str:
     if exchange.status is None:
         return gettext("no answer")
     if exchange.reason:
-        title, _advice = words.failure_words(exchange.reason)
-        return gettext("HTTP %(status)s (%(title)s)") % {"status": exchange.status, "title": title.rstrip(".")}
+        title = because(exchange.reason).rstrip(".")
+        return gettext("HTTP %(status)s (%(title)s)") % {"status": exchange.status, "title": title}
     return gettext("answered")
 
 

@@ -50,6 +50,11 @@ class Moment:
     quote: str
 
 
+def outcome(mail: OutgoingMail) -> tuple[str, str]:
+    """The shape, and the word people see."""
+    return SHAPES[mail.state], str(MailState(mail.state).label)
+
+
 def why(mail: OutgoingMail) -> str:
     """Why it stands where it stands; nothing where there is nothing to say."""
     reason = str(REASONS.get(mail.reason, ""))

@@ -8,16 +8,23 @@ from itertools import product
 
 import pytest
 from allauth.mfa.models import Authenticator
+from django.apps import apps
+from django.conf import settings
 from django.db import models
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone, translation
 
+from portal.connectors.base import VERBS, CardStatus, Reason
+from portal.desk import trail_words
 from portal.desk.administration import lists
 from portal.desk.administration.pages import site
 from portal.desk.administration.rows import SECRET_WORDS, hidden
-from portal.ledger.models import Card, Operation
+from portal.ledger import attention_words, cards, outcome_words
+from portal.ledger.list_forms import SETTLED
+from portal.ledger.models import Card, Exchange, Operation
 from portal.merchants.models import AuditEntry, Merchant, Person
-from tests.addresses import SAMPLES, Shop
+from tests.addresses import CARD, SAMPLES, Shop
 from tests.test_rubbish import ODD, ODD_IN_A_QUERY
 
 KINDS = [pytest.param(kind, id=kind.model.__name__) for kind in site.kinds()]
@@ -190,6 +197,84 @@ def test_rubbish_in_a_query_never_breaks_a_list(kind, ada, shop):
     dealt = list(product(OF_SOME_LISTS, rubbish))[turn::4]
     for name, text in [*product(OF_EVERY_LIST, rubbish), *dealt]:
         assert ada.get(list_of(kind), {name: text}).status_code in {200, 302, 400}, (name, text)
+
+
+# ---- In people's words ----------------------------------------------------------------------------------------
+def raw_words(language: str) -> set[str]:
+    """Every word the database has for something of ours, for which people of this language have another."""
+    with translation.override(language):
+        chosen = [pair for model in apps.get_models() for field in model._meta.fields for pair in field.flatchoices]
+        raw = {value for value, label in chosen if isinstance(value, str) and value != str(label)}
+    return raw | {*Reason, *CardStatus, *SETTLED, *attention_words.PURPOSES, *VERBS, *dict(settings.LANGUAGES)} - {""}
+
+
+def told_by(page: str) -> list[str]:
+    """Each line of every cell of a list and of every fact of a page."""
+    cells = re.findall(r"<(?:td|dd)\b[^>]*>(.*?)</(?:td|dd)>", page, re.DOTALL)
+    lines = [line for cell in cells for line in re.split(r"<br\s*/?>", cell)]
+    return [html.unescape(re.sub(r"<[^>]*>", "", line)).strip() for line in lines]
+
+
+@pytest.mark.parametrize("language", ["de", "en"])
+def test_no_list_and_no_page_says_a_word_that_only_the_database_has(language, ada, shop, everything, arrange):
+    with arrange():
+        much_happens_in(shop)
+    ada.cookies["tillside_language"] = language
+    told = {}
+    for kind in site.kinds():
+        shown = ada.get(page_of(kind, a_row(kind).pk)).text
+        assert f'<html lang="{language}"' in shown
+        told[kind.model.__name__] = {*told_by(ada.get(list_of(kind)).text), *told_by(shown)}
+
+    assert all(len(lines) > 2 for lines in told.values()), told
+    raw = raw_words(language)
+    assert {name: lines & raw for name, lines in told.items() if lines & raw} == {}
+
+
+def much_happens_in(shop: Shop) -> None:
+    """Reasons, verdicts and results, which a row has only once something became of it."""
+    Card.objects.filter(merchant=shop.merchant).update(card_status="near_miss")
+    told = {field.name: getattr(shop.exchange, field.name) for field in Exchange._meta.fields if field.name != "id"}
+    for purpose in attention_words.PURPOSES:
+        Exchange.objects.create(**told | {"purpose": purpose, "reason": "cut", "status": None})
+    refused = {"ended_at": timezone.now(), "lease_until": None, "reason": "original_unknown", "settled_by": "record"}
+    other = cards.card_of(shop.connection, CARD[:-1] + "7")
+    shop._pays(other, running={"lease_until": timezone.now()}, refused=refused)
+
+
+def test_an_operations_reason_stands_in_words_about_the_operation():
+    """Not in a look-up's, for which a reason without words says that the balance cannot be shown."""
+    for reason in (*Reason, *outcome_words._ENDS):
+        assert outcome_words.because(reason) != "The balance cannot be shown.", reason
+
+
+def test_moments_are_exact_in_one_form_and_their_zone_is_named_once_a_page(ada, shop, everything):
+    row = a_row(site._registry[Operation])
+    for page in (list_of(site._registry[Operation]), page_of(site._registry[Operation], row.pk)):
+        text = ada.get(page).text
+        moments = re.findall(r"<time datetime=[^>]*>([^<]*)</time>", text)
+        assert moments
+        assert all(
+            re.fullmatch(r"\d{1,2} [A-Z][a-z]{2,3} \d{4}, \d\d:\d\d:\d\d", each)
+            for each in (each.replace("\N{NO-BREAK SPACE}", " ") for each in moments)
+        ), moments
+        assert text.count("Times in UTC") == 1
+        assert len(re.findall(r"\bUTC\b", text)) == 1
+
+
+def test_what_an_administrator_looked_through_has_words_in_the_trail():
+    looked_through = {kind.in_trail or f"{kind.opts.model_name}s" for kind in site.kinds() if kind.notes_lists}
+
+    assert looked_through - trail_words.LOOKED_AT.keys() == set()
+
+
+def test_a_list_with_nothing_to_show_says_so_and_leads_to_everything(ada, shop):
+    merchants = site._registry[Merchant]
+    answer = ada.get(list_of(merchants, "?q=zzz")).text
+
+    assert "Nothing is found by “zzz”." in answer
+    assert f'<a href="{list_of(merchants)}">Show all</a>' in answer
+    assert "There is none." in ada.get(list_of(site._registry[Operation], "?state=waiting")).text
 
 
 # ---- Pages of a list ------------------------------------------------------------------------------------------

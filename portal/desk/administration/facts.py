@@ -1,6 +1,10 @@
-"""What administrators are shown of a row: facts, each with its label. There is no other way to a column."""
+"""What administrators are shown of a row: facts, each with its label. There is no other way to a column.
+
+What stands in a column is for people: a moment, a state, a reason of ours is never the word the database has for it.
+"""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from django.db import models
@@ -18,10 +22,11 @@ Read = Callable[[Any], Any]
 
 class Fact:
     """One thing shown of a row, under its label. `read` is the way to it (`connection.name`) or a function of the row;
-    `write` says it in words. Nothing is a dash."""
+    `write` says it in words. Nothing is a dash. `cell` is the stylesheet's name for its cell in a list."""
 
-    def __init__(self, label: str | Promise, read: str | Read, write: Read | None = None) -> None:
+    def __init__(self, label: str | Promise, read: str | Read, write: Read | None = None, *, cell: str = "") -> None:
         self.short_description = label
+        self.cell = cell
         self.way = read if isinstance(read, str) else ""
         self._read = read
         self._write = write
@@ -43,8 +48,51 @@ def _follow(row: Any, way: str) -> Any:
 
 
 def when(label: str | Promise, way: str) -> Fact:
-    """A moment, exact and in UTC, as logs have it."""
-    return Fact(label, way, lambda at: f"{formats.exact(at)} UTC")
+    """A moment, exact; the page names its zone once."""
+    return Fact(label, way, _moment, cell="when")
+
+
+def _moment(at: datetime) -> SafeString:
+    return format_html('<time datetime="{}">{}</time>', at.isoformat(timespec="seconds"), formats.in_one_line(at))
+
+
+def state(label: str | Promise, read: Callable[[Any], tuple[str, str]]) -> Fact:
+    """How something stands: `read` says the outcome's shape and the word people see."""
+    return Fact(label, read, _outcome, cell="state")
+
+
+def _outcome(told: tuple[str, str]) -> SafeString | str:
+    shape, word = told
+    return format_html('<span class="outcome outcome-{} outcome-still">{}</span>', shape, word) if shape else word
+
+
+# What somebody asks for and somebody else decides, by the value of its state.
+_SHAPES: dict[str, str] = {
+    **dict.fromkeys(["waiting", "pending"], "person"),
+    **dict.fromkeys(["approved", "accepted"], "done"),
+    **dict.fromkeys(["refused", "declined"], "refused"),
+    **dict.fromkeys(["withdrawn", "revoked", "replaced", "ended"], "not_sent"),
+}
+
+
+def decided(row: Any) -> tuple[str, str]:
+    """The shape and the word for what was asked for: waiting, granted, refused or over."""
+    return _SHAPES[row.state], row.get_state_display()
+
+
+def reference(text: str) -> SafeString:
+    """One of our references or keys, for a list: its beginning, and all of it to whoever points at it."""
+    return format_html('<code title="{}">{}…</code>', text, text[:8])
+
+
+def language(code: str) -> str:
+    """A language by its name in the reader's."""
+    return str(formats.spoken().languages.get(code, code))
+
+
+def country(code: str) -> str:
+    """A country by its name in the reader's language."""
+    return str(formats.spoken().territories.get(code, code))
 
 
 def yes_or_no(value: bool) -> str:

@@ -10,12 +10,23 @@ from django.http import HttpRequest
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from portal import formats
 from portal.desk.administration.deeds import Deed, NotDone
-from portal.desk.administration.facts import OF_MERCHANT, Fact, link, when
+from portal.desk.administration.facts import OF_MERCHANT, Fact, link, reference, state, when
 from portal.desk.administration.lists import OfMerchant
 from portal.desk.administration.rows import Rows
 from portal.desk.administration.site import site
-from portal.ledger import approval_words, card_words, operation_words, operations, settling, words
+from portal.ledger import (
+    approval_words,
+    attention_words,
+    card_words,
+    operation_words,
+    operations,
+    outcome_words,
+    settling,
+    words,
+)
+from portal.ledger.list_forms import SETTLED
 from portal.ledger.models import Approval, Card, Exchange, Inquiry, Operation, OperationState
 from portal.merchants.models import Merchant, Person
 
@@ -110,14 +121,14 @@ class Operations(Rows):
     title = _("Operations")
     what = _("Everything asked of a provider that moves value. Nobody edits it; what became of it is decided.")
     in_rail = True
-    related = ("merchant", "connection")
-    page_related = ("card", "asked_by", "original", "decided_by", "seconded_by", "till")
+    related = ("merchant", "connection", "original")
+    page_related = ("card", "asked_by", "decided_by", "seconded_by", "till")
     list_filter = (InState, OfMerchant)
     deeds = DEEDS
     search_help_text = _("Our whole reference, or the provider’s")
     lists = (
         Fact(_("Operation"), operation_words.thing),
-        Fact(_("State"), "get_state_display"),
+        state(_("State"), outcome_words.outcome),
         OF_MERCHANT,
         Fact(_("Connection"), "connection", link),
         when(_("Asked"), "asked_at"),
@@ -137,10 +148,10 @@ class Operations(Rows):
         Fact(_("Looks at what became of it"), "checks"),
         when(_("Missing in the provider’s record since"), "missing_since"),
         when(_("Ended"), "ended_at"),
-        Fact(_("Reason"), "reason"),
+        Fact(_("Reason"), "reason", outcome_words.because),
         Fact(_("What the provider said"), "provider_text"),
         Fact(_("The provider’s own trace"), "trace"),
-        Fact(_("Settled by"), "settled_by"),
+        Fact(_("Known by"), "settled_by", SETTLED.get),
         Fact(_("Decided by"), "decided_by", link),
         Fact(_("Because"), "decision_reason"),
         Fact(_("Seconded by"), "seconded_by", link),
@@ -161,21 +172,26 @@ class Operations(Rows):
         return [(str(calls.title), f"{calls.list_url()}?operation={row.key}")]
 
 
+CARD = Fact(_("Card"), "last_four", operation_words.card_name, cell="number")
+
+
 class Exchanges(Rows):
     title = _("Calls")
     what = _("Each call made for an operation, as evidence: without numbers, passwords and keys.")
     related = ("merchant", "operation")
     list_filter = (OfMerchant, OfOperation)
     lists = (
-        Fact(_("For"), "purpose"),
-        Fact(_("Operation"), "operation", lambda row: link(row, row.reference)),
+        Fact(_("For"), attention_words.purpose),
+        Fact(_("Operation"), "operation", lambda row: link(row, reference(row.reference))),
         OF_MERCHANT,
-        Fact(_("Answer"), "status"),
-        Fact(_("Milliseconds"), "total_ms"),
+        Fact(_("Answer"), lambda row: answer(row)),
+        Fact(_("Milliseconds"), "total_ms", formats.number),
         when(_("When"), "at"),
     )
     shows = (
-        *lists,
+        lists[0],
+        Fact(_("Operation"), "operation", lambda row: link(row, row.reference)),
+        *lists[2:],
         Fact(_("Attempt"), "attempt"),
         Fact(_("Method"), "method"),
         Fact(_("Address"), "url"),
@@ -183,15 +199,20 @@ class Exchanges(Rows):
         Fact(_("Body sent"), "request_body"),
         Fact(_("Headers received"), "response_headers", lambda headers: _lines(headers)),
         Fact(_("Body received"), "response_body"),
-        Fact(_("Milliseconds to connect"), "connect_ms"),
-        Fact(_("Reason"), "reason"),
+        Fact(_("Milliseconds to connect"), "connect_ms", formats.number),
     )
 
     def name(self, row: Exchange) -> str:
-        return f"{row.method} {row.purpose} {row.attempt}"
+        return attention_words.purpose(row)
 
     def subject(self, row: Exchange) -> str:
         return row.operation.reference
+
+
+def answer(row: Exchange) -> str:
+    """The answer's number, and what was wrong with it or with the call."""
+    number = gettext("none") if row.status is None else str(row.status)
+    return "\n".join(filter(None, [number, outcome_words.because(row.reason)]))
 
 
 def _lines(headers: Any) -> str:
@@ -206,13 +227,13 @@ class Cards(Rows):
     list_filter = (OfMerchant,)
     search_help_text = _("The last four digits")
     lists = (
-        Fact(_("Card"), "last_four", operation_words.card_name),
+        CARD,
         OF_MERCHANT,
         Fact(_("Connection"), "connection", link),
         Fact(_("Balance"), lambda row: " · ".join(filter(None, card_words.levels(row)))),
         when(_("As of"), "read_at"),
     )
-    shows = (*lists, Fact(_("State"), "card_status"), when(_("First seen"), "first_seen_at"))
+    shows = (*lists, state(_("State"), card_words.status_words), when(_("First seen"), "first_seen_at"))
 
     def name(self, row: Card) -> str:
         return operation_words.card_name(row.last_four)
@@ -231,8 +252,8 @@ class Inquiries(Rows):
     page_related = ("asked_by",)
     list_filter = (OfMerchant,)
     lists = (
-        Fact(_("Card"), "last_four", operation_words.card_name),
-        Fact(_("State"), "get_state_display"),
+        CARD,
+        state(_("State"), words.state_words),
         OF_MERCHANT,
         Fact(_("Connection"), "connection", link),
         when(_("Asked"), "asked_at"),
@@ -244,7 +265,7 @@ class Inquiries(Rows):
         Fact(_("Points for a purchase of"), words.purchase_text),
         Fact(_("Attempts"), "attempt"),
         when(_("Ended"), "ended_at"),
-        Fact(_("Reason"), "reason"),
+        Fact(_("Reason"), "reason", lambda reason: words.failure_words(reason)[0]),
         Fact(_("What the provider said"), "provider_text"),
         Fact(_("The provider’s own trace"), "trace"),
     )
@@ -265,7 +286,7 @@ class Approvals(Rows):
     list_filter = (OfMerchant,)
     lists = (
         Fact(_("Operation"), approval_words.thing),
-        Fact(_("State"), "get_state_display"),
+        state(_("State"), approval_words.outcome),
         OF_MERCHANT,
         Fact(_("Asked by"), "asked_by.name"),
         when(_("Asked"), "asked_at"),

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from portal import formats
 from portal.desk.administration.deeds import Deed, NotDone, ReasonForm
-from portal.desk.administration.facts import OF_MERCHANT, Fact, link, when
+from portal.desk.administration.facts import OF_MERCHANT, Fact, decided, link, state, when
 from portal.desk.administration.lists import OfMerchant
 from portal.desk.administration.rows import Rows
 from portal.ledger import limits
@@ -82,7 +82,7 @@ class DailyLimits(Rows):
     lists = (
         Fact(_("What"), "get_kind_display"),
         Fact(_("At most"), "most", formats.number),
-        Fact(_("State"), "get_state_display"),
+        state(_("State"), decided),
         OF_MERCHANT,
         when(_("Asked"), "asked_at"),
     )
@@ -95,6 +95,12 @@ class DailyLimits(Rows):
         Fact(_("What was said about it"), "note"),
         Fact(_("Holds now"), lambda row: formats.number(daily_limits.of(row.merchant_id, LimitKind(row.kind)))),
     )
+
+    def name(self, row: DailyLimit) -> str:
+        return f"{row.get_kind_display()}: {formats.number(row.most)}"
+
+    def subject(self, row: DailyLimit) -> str:
+        return str(row)
 
 
 # ---- What an administrator sets -------------------------------------------------------------------------------

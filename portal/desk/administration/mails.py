@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from portal import formats
-from portal.desk.administration.facts import OF_MERCHANT, Fact, when
+from portal.desk.administration.facts import OF_MERCHANT, Fact, state, when
 from portal.desk.administration.lists import OfMerchant
 from portal.desk.administration.rows import Rows
 from portal.mail import words
@@ -36,8 +36,8 @@ class Mails(Rows):
     list_filter = (InState, OfMerchant)
     lists = (
         Fact(_("Subject"), "subject"),
-        Fact(_("To"), lambda row: words.recipient(row, whole=False)),
-        Fact(_("State"), "get_state_display"),
+        Fact(_("To"), lambda row: words.recipient(row, whole=False), cell="mail"),
+        state(_("State"), words.outcome),
         OF_MERCHANT,
         when(_("Written"), "created_at"),
     )
@@ -63,6 +63,6 @@ def story(row: OutgoingMail) -> str:
     """Each step with its moment."""
     steps = list(MailStep.objects.filter(mail=row).order_by("id"))
     return "\n".join(
-        f"{formats.exact(step.at)} UTC: {step.text} {step.quote}".strip()
+        f"{formats.in_one_line(step.at)}: {step.text} {step.quote}".strip()
         for step in words.story(row, steps, whole=False)
     )

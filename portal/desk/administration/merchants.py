@@ -15,7 +15,18 @@ from portal import formats
 from portal.connectors import provider_name
 from portal.desk.administration import limits
 from portal.desk.administration.deeds import Deed, NotDone
-from portal.desk.administration.facts import OF_MERCHANT, Fact, link, page_url, when, yes_or_no
+from portal.desk.administration.facts import (
+    OF_MERCHANT,
+    Fact,
+    country,
+    decided,
+    language,
+    link,
+    page_url,
+    state,
+    when,
+    yes_or_no,
+)
 from portal.desk.administration.lists import OfMerchant
 from portal.desk.administration.rows import Rows
 from portal.desk.administration.site import site
@@ -75,14 +86,14 @@ class Merchants(Rows):
     lists = (
         Fact(_("Name"), "name"),
         Fact(_("In the address"), "slug"),
-        Fact(_("Country"), "country"),
+        Fact(_("Country"), "country", country),
         Fact(_("Currency"), "currency"),
         when(_("Founded"), "founded_at"),
     )
     shows = (
         *lists,
         Fact(_("Time zone"), "time_zone"),
-        Fact(_("Language of its papers"), "language"),
+        Fact(_("Language of its papers"), "language", language),
         Fact(_("Two people decide from"), lambda row: _money(row, row.second_person_from)),
         Fact(_("Two people decide from, in points"), "second_person_from_points", formats.number),
         Fact(_("The most that roles move alone"), limits.role_words),
@@ -205,7 +216,7 @@ class Invitations(Rows):
     lists = (
         Fact(_("Address"), "email"),
         Fact(_("Role"), "get_role_display"),
-        Fact(_("State"), "get_state_display"),
+        state(_("State"), decided),
         OF_MERCHANT,
         when(_("Invited"), "invited_at"),
     )
@@ -231,7 +242,8 @@ class Connections(Rows):
         OF_MERCHANT,
         Fact(_("Provider"), "provider", provider_name),
         Fact(_("Environment"), "get_environment_display"),
-        Fact(_("State"), lambda row: connections.state_words(row)[1]),
+        state(_("State"), connections.state_words),
+        when(_("Last used"), "used_at"),
     )
     shows = (
         *lists,
@@ -239,7 +251,6 @@ class Connections(Rows):
         Fact(_("Settings"), lambda row: settings_words(row)),
         Fact(_("Secrets"), lambda row: gettext("Sealed. Only a worker can open them, and nobody can read them here.")),
         Fact(_("When they were set"), lambda row: secrets_words(row)),
-        when(_("Last used"), "used_at"),
         Fact(_("Operations at once, at most"), "concurrency"),
         Fact(_("Operations a second, at most"), "per_second"),
         Fact(_("Only this desk moves its cards"), "only_this_desk", yes_or_no),
@@ -252,7 +263,7 @@ class Connections(Rows):
 
 def settings_words(row: Connection) -> str:
     """What the provider asked for beside secrets."""
-    return "\n".join(f"{label}: {text}" for label, text, _typed in option_lines(row))
+    return "\n".join(f"{label}: {text or '–'}" for label, text, _typed in option_lines(row))
 
 
 def secrets_words(row: Connection) -> str:
@@ -331,9 +342,10 @@ class Hosts(Rows):
     page_related = ("asked_by", "decided_by")
     list_filter = (OfMerchant,)
     deeds = HOST_DEEDS
+    in_trail = "hosts"
     lists = (
         Fact(_("Address"), "origin"),
-        Fact(_("State"), "get_state_display"),
+        state(_("State"), decided),
         OF_MERCHANT,
         Fact(_("Provider"), "provider", provider_name),
         when(_("Asked"), "asked_at"),

@@ -11,9 +11,10 @@ from django.utils.translation import gettext_lazy as _
 
 from portal import formats
 from portal.desk.administration.deeds import Deed
-from portal.desk.administration.facts import Fact, link, when, yes_or_no
+from portal.desk.administration.facts import Fact, language, link, when, yes_or_no
 from portal.desk.administration.rows import Rows
 from portal.merchants import accounts, second_factor, sessions
+from portal.merchants.account_pages import device_words
 from portal.merchants.models import Member, Person
 
 
@@ -64,7 +65,7 @@ class People(Rows):
     search_help_text = _("The whole e-mail address")
     lists = (
         Fact(_("Name"), "name"),
-        Fact(_("E-mail"), "email"),
+        Fact(_("E-mail"), "email", cell="mail"),
         Fact(_("May sign in"), "is_active", yes_or_no),
         Fact(_("Administrator"), "is_staff", yes_or_no),
         when(_("Signed up"), "joined_at"),
@@ -73,7 +74,7 @@ class People(Rows):
         *lists,
         when(_("Last signed in"), "last_login"),
         Fact(_("Second factor"), lambda row: second_factor.has_one(row), yes_or_no),
-        Fact(_("Language"), "language"),
+        Fact(_("Language"), lambda row: language(row.language) or gettext("As the browser asks for")),
         Fact(_("Works at"), lambda row: works_at(row)),
         Fact(_("Signed in now"), lambda row: signed_in(row)),
     )
@@ -100,6 +101,6 @@ def works_at(row: Person) -> SafeString:
 def signed_in(row: Person) -> str:
     """Each browser: what it says it is, from where, and when it was last seen."""
     return "\n".join(
-        f"{each.browser or '–'} · {each.address or '–'} · {formats.exact(each.seen_at)} UTC"
+        f"{device_words(each.browser)} · {each.address or '–'} · {formats.in_one_line(each.seen_at)}"
         for each in sessions.open_ones(row)
     )

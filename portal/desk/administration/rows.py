@@ -210,8 +210,9 @@ class Rows(ModelAdmin):  # type: ignore[type-arg]  # no generic at run time
         """The address of a deed."""
         return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_deed", args=[row.pk, deed.slug])
 
-    def _cells(self, row: Any) -> list[tuple[str | Promise, Any]]:
-        return [(each.short_description, each(row)) for each in self.lists]
+    def _cells(self, row: Any) -> list[tuple[str | Promise, str, Any]]:
+        """Each with its label, the stylesheet's name for it, and its text."""
+        return [(each.short_description, each.cell, each(row)) for each in self.lists]
 
     def _note(self, request: HttpRequest, rows: Iterable[Any], subject: str) -> None:
         merchants = {each for row in rows for each in self.merchants_of(row)}

@@ -10,6 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, include, path, reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
@@ -77,6 +78,7 @@ class Site(AdminSite):
             "place_name": _("Administration"),
             "person_name": cast(Person, request.user).name,
             "scan_denied": "",
+            "time_zone": timezone.get_current_timezone_name(),
         }
 
     def _rail(self, request: HttpRequest) -> list[dict[str, object]]:

@@ -8,8 +8,8 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from portal.desk import trail_words
-from portal.desk.administration.facts import OF_MERCHANT, Fact, when
-from portal.desk.administration.ledger import anywhere
+from portal.desk.administration.facts import OF_MERCHANT, Fact, reference, when
+from portal.desk.administration.ledger import anywhere, as_key
 from portal.desk.administration.lists import OfMerchant
 from portal.desk.administration.rows import Rows
 from portal.ledger.operation_words import name_of
@@ -34,6 +34,11 @@ class OfPerson(SimpleListFilter):
         return queryset.none() if found is None else queryset.filter(person=found)
 
 
+def about(row: AuditEntry) -> str:
+    """What it was done to; one of our references by its beginning."""
+    return reference(row.subject) if as_key(row.subject) else trail_words.about(row)
+
+
 class Trail(Rows):
     title = _("Audit trail")
     what = _("Who did what, when and from where. Lines are added; none is ever changed or deleted.")
@@ -43,13 +48,15 @@ class Trail(Rows):
     search_help_text = _("What it is about, in full: a reference, a name, an address")
     lists = (
         Fact(_("What"), trail_words.sentence),
-        Fact(_("About"), "subject"),
+        Fact(_("About"), lambda row: about(row)),
         Fact(_("Who"), lambda row: name_of(row.person)),
         OF_MERCHANT,
         when(_("When"), "at"),
     )
     shows = (
-        *lists,
+        Fact(_("What"), trail_words.sentence),
+        Fact(_("About"), trail_words.about),
+        *lists[2:],
         Fact(_("From where"), "address"),
         Fact(_("Request"), "request_id"),
         Fact(_("Changes"), lambda row: "\n".join(f"{a} {b} → {c}".strip() for a, b, c in trail_words.changes(row))),
