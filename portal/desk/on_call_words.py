@@ -192,6 +192,16 @@ class View:
     def anchor(self) -> str:
         return f"{self.alert.kind}-{self.alert.pk}"
 
+    @property
+    def runbook(self) -> str:
+        """The heading over these lines in docs/operations.md: a name, which is the same in every language."""
+        return heading(self.alert.kind)
+
+
+def heading(kind: str) -> str:
+    """What an alert's runbook is called in docs/operations.md."""
+    return kind.replace("-", " ").capitalize()
+
 
 def view(alert: Alert) -> View:
     """What, who, and the first thing to do."""
@@ -229,12 +239,18 @@ def mail(opened: Sequence[Alert], resolved: Sequence[Alert]) -> tuple[str, str]:
     for each in views:
         since = gettext("Since %(at)s") % {"at": _moment(each.alert.since)}
         first_step = gettext("First: %(what)s") % {"what": each.first}
-        parts.append("\n".join(filter(None, [each.title, each.who, since, first_step])))
+        where = gettext("Runbook: %(name)s, %(address)s") % {"name": each.runbook, "address": _address(each.anchor)}
+        parts.append("\n".join(filter(None, [each.title, each.who, since, first_step, where])))
     for each in ended:
         over = gettext("Over since %(at)s: %(what)s") % {"at": _moment(each.alert.seen_at), "what": each.title}
         parts.append("\n".join(filter(None, [over, each.who])))
-    parts.append(f"{settings.PUBLIC_URL}{reverse('on_call')}")
+    parts.append(_address())
     return f"[Tillside] {subject}"[:150], "\n\n".join(parts)
+
+
+def _address(anchor: str = "") -> str:
+    """The on-call page, or an alert on it."""
+    return f"{settings.PUBLIC_URL}{reverse('on_call')}" + (f"#{anchor}" if anchor else "")
 
 
 def _moment(at: datetime) -> str:
@@ -245,6 +261,5 @@ def as_document() -> str:
     """The runbooks as docs/operations.md has them; each heading is the alert's name."""
     parts = []
     for kind, book in RUNBOOKS.items():
-        heading = kind.replace("-", " ").capitalize()
-        parts.append(f"### {heading}\n" + "\n".join(f"- **{label}** {text}" for label, text in book.lines))
+        parts.append(f"### {heading(kind)}\n" + "\n".join(f"- **{label}** {text}" for label, text in book.lines))
     return "\n\n".join(parts).replace("%%", "%").replace("%(connection)s", "…") + "\n"

@@ -166,6 +166,47 @@ def test_a_killed_worker_is_an_alert_with_what_who_since_when_and_what_to_do(ada
     assert Alert.objects.get(kind="worker-killed").since == Process.objects.get().told_at
 
 
+@pytest.mark.parametrize("kind", RUNBOOKS)
+def test_an_alert_names_its_runbook_as_the_operations_document_does(kind):
+    told = {"name": "x", "names": ["x"], "merchant": "x", "reference": "x", "cause": "x", "place": "x"}
+    numbers = dict.fromkeys(["count", "in_hand", "percent", "asked", "normal", "budget"], 1)
+    view = on_call_words.view(Alert(pk=7, kind=kind, told=told | numbers, since=ago(60), opened_at=ago(1)))
+    document = Path(settings.BASE_DIR, "docs", "operations.md").read_text()
+
+    assert f"\n### {view.runbook}\n" in document
+    assert f"- **Do** {view.first}\n" in document
+    assert view.title
+    assert "%(" not in view.title + view.who
+
+
+def alerts_on(page: str) -> list[str]:
+    return [each.partition("</article>")[0] for each in page.split("<article")[1:]]
+
+
+def test_the_page_says_of_an_alert_what_who_since_when_and_what_to_do_first_before_all_else(ada, jung_shop: Shop):
+    with tenancy.merchant(jung_shop.merchant.pk):
+        pauses.because_refused(jung_shop.connection, "key_refused")
+    [alert] = alerts_on(ada.get(PAGE).text)
+
+    what, who = "PayWizard of Bäckerei Jung: credentials refused", "Bäckerei Jung; the connection is paused"
+    order = [what, who, "Since <time", "<strong>First</strong> Tell the merchant", "Runbook", "It means"]
+    assert sorted(order, key=alert.index) == order
+    assert '<span lang="en">Credentials refused</span>' in alert
+    assert "The same stands in docs/operations.md under “Credentials refused”." in alert
+
+
+def test_of_several_alerts_the_runbooks_are_folded_so_that_all_are_seen_at_once(ada, jung_shop: Shop):
+    with tenancy.merchant(jung_shop.merchant.pk):
+        pauses.because_refused(jung_shop.connection, "key_refused")
+    assert "<details open>" in ada.get(PAGE).text
+
+    process("worker", "worker@shop")
+    look()
+    page = ada.get(PAGE).text
+    assert len(alerts_on(page)) > 1
+    assert "<details open>" not in page
+
+
 def test_an_alert_is_opened_once_and_resolved_when_it_has_been_calm(settings):
     settings.ALERT_CALM_SECONDS = 0
     row = process("worker", "worker@shop")
