@@ -35,6 +35,7 @@ from tests.environment import free_port
 
 if TYPE_CHECKING:
     from portal.shopper.models import BalancePage
+    from portal.shopper.risk import Risk
 
 AT_ONCE = 12  # tries under way at one page; SHOPPERS_WAITING lets 20 wait
 AT_ONCE_AT_ALL = 60  # and at many pages
@@ -132,17 +133,18 @@ def guessing(bench: Bench, guesses: int, _samples: int) -> None:
     strict = bench.shop("strict")
     bench.crowd(4)
     say(f"\nGuessing last five digits and a PIN of four, {bench.cards:,} cards, a new address each time")
-    found_by(bench, [strict.merchant.slug], pin_digits=4, most=guesses, predicted=risk.of(strict).chance)
+    found_by(bench, [strict.merchant.slug], pin_digits=4, most=guesses, of=risk.of(strict))
     pages = -(-guesses // A_PAGE_BEARS)
     loose = [bench.shop(f"loose-{number}", pin_length=2, finds_a_year=32_000) for number in range(pages)]
     bench.crowd(2)
-    chance = risk.of(loose[0]).chance
-    say(f"\nThe same with PINs of two digits, at {pages} pages that bear it: one guess finds a card with {chance:.1%}")
-    found_by(bench, [each.merchant.slug for each in loose], pin_digits=2, most=guesses, predicted=chance)
+    bears = risk.of(loose[0])
+    say(f"\nThe same with PINs of two digits, at {pages} pages that bear it: a guess finds one with {bears.chance:.1%}")
+    found_by(bench, [each.merchant.slug for each in loose], pin_digits=2, most=guesses, of=bears)
 
 
-def found_by(bench: Bench, slugs: Sequence[str], *, pin_digits: int, most: int, predicted: float) -> None:
-    """Guess so often, at each page in turn, or until one takes no more or it is time; say what it found and cost."""
+def found_by(bench: Bench, slugs: Sequence[str], *, pin_digits: int, most: int, of: "Risk") -> None:
+    """Guess so often, at each page in turn, or until one takes no more or it is time; say what it found and cost, and
+    what a million guesses would."""
     whole_only: set[str] = set()
     seen: list[Seen] = []
     closed = threading.Event()
@@ -172,13 +174,18 @@ def found_by(bench: Bench, slugs: Sequence[str], *, pin_digits: int, most: int, 
     hashings = statistics.mean(each.hashings for each in seen)
     each_ms = hashing_ms()
     times = statistics.mean(each.times for each in seen)
-    expected = short * predicted
+    expected = short * of.chance
+    core_seconds = times * USUAL_WORK * each_ms / 1000
     say(f"  taken            {len(seen):,} ({short:,} of them by the end of a number), in {took:.0f} s")
     say(f"  then             {'the page closed' if closed.is_set() else 'stopped by us'}")
     say(f"  cards found      {found}; prediction: {expected:.2g}, give or take {2 * expected**0.5:.2g}")
     say(f"  a guess cost     {statistics.mean(each.requests for each in seen):.1f} requests, {hashings:.0f} hashings")
     say(f"                   at the usual difficulty {times:.1f} × {USUAL_WORK} of {each_ms:.2f} ms here:")
-    say(f"                   {times * USUAL_WORK * each_ms / 1000:.2f} s of a core")
+    say(f"                   {core_seconds:.2f} s of a core")
+    million = 10**6
+    days, years = million * core_seconds / 86_400, million / of.budget / 365
+    say(f"  a million        would find {million * of.chance:,.0f} cards and cost {days:.0f} days of a core")
+    say(f"                   one page lets in {of.budget:,} wrong ones a day: it would take {years:,.1f} years")
 
 
 def hashing_ms() -> float:
