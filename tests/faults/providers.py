@@ -83,7 +83,17 @@ SECUCONNECT = Provider(
     movers=["/api/v2/Smart/Transactions/"],
     lookers=["/api/v2/Smart/Transactions", "/api/v2/Loyalty/MerchantCards"],
 )
-ALL = {each.slug: each for each in (PAYWIZARD, SECUCONNECT)}
+# In no load run: each of its payments needs a look-up of its own first.
+CARDINQUIRY = Provider(
+    slug="cardinquiry",
+    currency="EUR",
+    first=628039000001_2345,
+    start=(42_00, 0),
+    verbs={"pay": 1},
+    movers=["/SaleCreate"],
+    lookers=["/CardInquiry"],
+)
+ALL = {each.slug: each for each in (PAYWIZARD, SECUCONNECT, CARDINQUIRY)}
 
 
 def of(number: str) -> Provider:

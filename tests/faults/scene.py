@@ -26,8 +26,10 @@ class Scene:
         self.connection = run_workload(stack, "prepare", provider.slug)
         self.database = stack.env["DATABASE_OWNER_URL"]
 
-    def asks(self, verb: str, number: str, amount: int) -> None:
-        self.reference = run_workload(self.stack, "ask", self.connection, verb, number, str(amount))
+    def asks(self, verb: str, number: str, amount: int, *, pin: str = "") -> None:
+        """Press the button; with a PIN, after the card was looked up."""
+        looked_up = ["--pin", pin] if pin else []
+        self.reference = run_workload(self.stack, "ask", self.connection, verb, number, str(amount), *looked_up)
 
     def holds(self, path: str, kind: str, seconds: float) -> None:
         """The next call there is held."""

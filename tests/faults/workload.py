@@ -2,7 +2,7 @@
 
     python -m tests.faults.workload prepare PROVIDER …                                 fresh connections, their ids
     python -m tests.faults.workload submit CONNECTIONS --seed 7 --record FILE …        the wishes, in their time
-    python -m tests.faults.workload ask CONNECTION VERB NUMBER AMOUNT                  one wish, its reference
+    python -m tests.faults.workload ask CONNECTION VERB NUMBER AMOUNT [--pin 1234]     one wish, its reference
     python -m tests.faults.workload decide CONNECTIONS --seconds 60                    a manager ends what is listed
 
 The wishes follow from the seed alone, but for which payment is voided: it must be done by then. It asks as the page
@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from portal.running.processes import wait_until
 from tests.faults.providers import ALL, PAYWIZARD, SECUCONNECT, Provider
 
 if TYPE_CHECKING:
@@ -100,6 +101,23 @@ class Clerk:
                 _give_back()
             self._note(operation, number)
             return
+
+    def looks_up(self, connection: "Connection", number: str, pin: str) -> None:
+        """Have a worker look the card up, and wait for what it finds."""
+        from portal.ledger import balances
+        from portal.merchants import tenancy
+
+        with tenancy.merchant(self.member.merchant_id):
+            inquiry = balances.open_look_up(
+                member=self.member, key=uuid.uuid4(), connection=connection, number=number, client=None
+            )
+            balances.give_pin(inquiry, pin=pin)
+
+            def answered() -> bool:
+                inquiry.refresh_from_db()
+                return inquiry.card_id is not None
+
+            assert wait_until(answered, 30), inquiry.state
 
     def _request(self, wish: Wanted) -> tuple["Operation", str]:
         from portal.ledger import operations
@@ -307,6 +325,7 @@ def main() -> None:
     asking.add_argument("verb")
     asking.add_argument("number")
     asking.add_argument("amount", type=int)
+    asking.add_argument("--pin", default="", help="look the card up first, with this PIN")
     deciding = commands.add_parser("decide")
     deciding.add_argument("connections", type=_ids)
     deciding.add_argument("--seconds", type=float, required=True)
@@ -343,6 +362,8 @@ def main() -> None:
                 presses=1,
                 calls=0,
             )
+            if given.pin:
+                clerk.looks_up(connection, given.number, given.pin)
             clerk.asks(wish, until=time.monotonic() + 30)
             sys.stdout.write(f"{key.hex}\n")
         case "decide":
