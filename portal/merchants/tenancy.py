@@ -4,19 +4,21 @@ PostgreSQL's row-level security decides per row; this module tells it on whose b
 one merchant, one person's memberships (signing in, the switcher), and every merchant, for a stated reason. Without a
 context no row of any merchant is seen or written.
 
-The context is kept in a ContextVar and written to the database session whenever a connection is opened or the context
-changes. Session-wide, not per transaction: outside `atomic` every statement is its own transaction, so a
-transaction-local setting would be gone before the next query. `forget` clears it when a pooled connection goes back.
+The context is kept in a ContextVar. Every statement looks whether its session stands in the same one, and says so
+first where it does not: a block that asks nothing costs nothing, and no rollback can leave a context behind that the
+next statement would not notice. It is set for the session and not for the transaction, since outside `atomic` every
+statement is its own transaction. `forget` clears it when a pooled connection goes back.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connections, migrations
+from django.db import migrations
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import Connection as Session
 from psycopg.pq import TransactionStatus
@@ -65,27 +67,55 @@ def every_merchant(reason: str) -> AbstractContextManager[None]:
 @contextmanager
 def _within(context: Context) -> Iterator[None]:
     before = _current.set(context)
-    _write_to_open_sessions()
     try:
         yield
     finally:
         _current.reset(before)
-        _write_to_open_sessions()
 
 
-def _write_to_open_sessions() -> None:
-    for database in connections.all(initialized_only=True):
-        if database.connection is not None:
-            _write(database)
+# ---- What the sessions know ----------------------------------------------------------------------------------
+@dataclass(frozen=True, kw_only=True)
+class _Told:
+    """The context a session was told. What was said inside a transaction holds until that ends: rolled back, the
+    session stands where it stood before."""
+
+    context: Context
+    in_transaction: bool
 
 
-def _write(database: BaseDatabaseWrapper) -> None:
-    session: Session[Any] = database.connection
-    if session.closed or session.info.transaction_status == TransactionStatus.INERROR:
-        # Nothing can be said to a broken transaction. Its rollback takes the setting back to what it was when the
-        # transaction began, which is what stands around this block.
+_told: WeakKeyDictionary["Session[Any]", _Told] = WeakKeyDictionary()
+
+
+def _say_on_whose_behalf(
+    execute: Callable[..., Any], sql: object, params: object, many: bool, about: dict[str, Any]
+) -> Any:
+    """Around every statement (Django's `execute_wrappers`)."""
+    database: BaseDatabaseWrapper = about["connection"]
+    session: Session[Any] | None = database.connection
+    if session is not None:
+        with database.wrap_database_errors:  # a server that has gone is the statement's own failure
+            _tell(session)
+    try:
+        return execute(sql, params, many, about)
+    finally:
+        if session is not None and isinstance(sql, str) and sql.startswith("ROLLBACK TO"):
+            _told.pop(session, None)  # what was said since the savepoint is unsaid
+
+
+def _tell(session: "Session[Any]") -> None:
+    status = session.info.transaction_status
+    if session.closed or status == TransactionStatus.INERROR:
+        return  # the statement fails by itself, or ends the broken transaction
+    wanted, told = current(), _told.get(session)
+    if told and told.context == wanted and not (told.in_transaction and status == TransactionStatus.IDLE):
         return
-    context = current()
+    _told.pop(session, None)
+    _write(session, wanted)
+    began = session.info.transaction_status != TransactionStatus.IDLE
+    _told[session] = _Told(context=wanted, in_transaction=began)
+
+
+def _write(session: "Session[Any]", context: Context) -> None:
     session.execute(
         _WRITE,
         [
@@ -97,10 +127,15 @@ def _write(database: BaseDatabaseWrapper) -> None:
 
 
 def forget(session: "Session[Any]") -> None:
-    """Clear the context of a connection that goes back to the pool, for whoever takes it next."""
-    session.execute(_WRITE, ["", "", ""])
+    """Clear the context of a connection that goes back to the pool: whoever takes it next is told nothing by it, even
+    where they ask past Django."""
+    if _told.get(session) == _Told(context=NOBODY, in_transaction=False):
+        return
+    _told.pop(session, None)
+    _write(session, NOBODY)
     if not session.autocommit:
         session.commit()
+    _told[session] = _Told(context=NOBODY, in_transaction=False)
 
 
 # SQL for the signed-in person of the memberships context.
@@ -110,12 +145,13 @@ _roles_checked: set[str] = set()
 
 
 def on_connection_created(*, connection: BaseDatabaseWrapper, **_: object) -> None:
-    """Django's `connection_created`: refuse a role that stands above the policies, then say on whose behalf we ask."""
+    """Django's `connection_created`: refuse a role that stands above the policies, and watch every statement."""
     if connection.alias == "default" and connection.alias not in _roles_checked:
         refuse_powerful_role(connection)
         _roles_checked.add(connection.alias)
-    if current() != NOBODY:
-        _write(connection)
+    if _say_on_whose_behalf not in connection.execute_wrappers:
+        # The outermost: `execute_wrapper` takes back the last one, which must not be ours.
+        connection.execute_wrappers.insert(0, _say_on_whose_behalf)
 
 
 def refuse_powerful_role(database: BaseDatabaseWrapper) -> None:

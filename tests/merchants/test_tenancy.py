@@ -94,6 +94,71 @@ def test_a_context_opened_inside_a_transaction_that_fails_is_gone_with_it(stores
     assert Store.objects.count() == 0
 
 
+def test_a_savepoint_that_is_rolled_back_takes_no_context_from_the_statement_after_it(stores, jung, kauri):
+    with transaction.atomic(), tenancy.merchant(jung.pk):
+        with pytest.raises(IntegrityError), transaction.atomic():
+            Store.objects.create(merchant=jung, name="Hauptstraße")
+        assert Store.objects.get().name == "Hauptstraße", "said inside the savepoint, and unsaid with it"
+
+        Store.objects.count()
+        point = transaction.savepoint()
+        with tenancy.merchant(kauri.pk):
+            assert Store.objects.get().name == "Queen Street"
+        transaction.savepoint_rollback(point)
+        assert Store.objects.get().name == "Hauptstraße"
+    assert Store.objects.count() == 0
+
+
+def asked(session) -> list[str]:
+    """What a session really says, whoever makes it say so."""
+    said: list[str] = []
+    real = session.connection.execute
+
+    def execute(sql, *rest):
+        said.append(str(sql))
+        return real(sql, *rest)
+
+    session.connection.execute = execute
+    return said
+
+
+def test_a_context_is_told_with_the_first_statement_and_once(jung, kauri):
+    session = connection.copy()
+    try:
+        session.ensure_connection()
+        said = asked(session)
+        with tenancy.merchant(jung.pk):
+            pass
+        assert said == [], "a block that asks nothing costs nothing"
+        with tenancy.merchant(jung.pk):
+            assert [_setting(session), _setting(session)] == [str(jung.pk)] * 2
+            assert len(said) == 1
+            with tenancy.merchant(kauri.pk):
+                assert _setting(session) == str(kauri.pk)
+            assert _setting(session) == str(jung.pk)
+        assert _setting(session) == ""
+        assert len(said) == 4
+    finally:
+        session.close()
+
+
+def test_what_was_told_in_a_transaction_is_told_again_after_it_was_rolled_back(jung):
+    session = connection.copy()
+    try:
+        session.ensure_connection()
+        with tenancy.merchant(jung.pk):
+            session.set_autocommit(False)
+            assert _setting(session) == str(jung.pk)
+            session.rollback()
+            assert _setting(session) == str(jung.pk)
+            session.rollback()
+            session.set_autocommit(True)
+            assert _setting(session) == str(jung.pk)
+        assert _setting(session) == ""
+    finally:
+        session.close()
+
+
 def test_a_row_of_another_merchant_cannot_be_written(jung, kauri):
     with (
         tenancy.merchant(jung.pk),
