@@ -37,6 +37,7 @@ from portal.desk.administration.pages import site as administration
 from portal.ledger import (
     approval_pages,
     attention,
+    case_pages,
     limit_pages,
     list_pages,
     new_card,
@@ -151,6 +152,7 @@ urlpatterns = [
     path("m/<slug:merchant>/operations/<uuid:key>/evidence/", pages.evidence, name="evidence"),
     path("m/<slug:merchant>/attention/", attention.queue, name="attention"),
     path("m/<slug:merchant>/attention/<uuid:key>/", attention.case, name="attention_case"),
+    path("m/<slug:merchant>/attention/<uuid:key>/balance/", case_pages.balance_case, name="balance_case"),
     path("m/<slug:merchant>/shift/", shift_pages.shift, name="shift"),
     path("m/<slug:merchant>/shift/start/", shift_pages.start, name="start_shift"),
     path("m/<slug:merchant>/shift/end/", shift_pages.end, name="end_shift"),

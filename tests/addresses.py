@@ -18,15 +18,18 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from portal.connectors import PROVIDERS
+from portal.connectors.base import Receipt
+from portal.connectors.results import CASH, Balance
 from portal.customers.book import Details
 from portal.customers.models import Customer, Purpose
 from portal.desk.administration.deeds import Deed
 from portal.desk.administration.pages import site
 from portal.desk.administration.rows import Rows
-from portal.ledger import approvals, balances, cards, codes, holders, holding, operations, shifts
+from portal.ledger import approvals, balances, cards, cases, codes, holders, holding, operations, shifts
 from portal.ledger.models import (
     Approval,
     Card,
+    Case,
     Exchange,
     Inquiry,
     Limit,
@@ -173,6 +176,21 @@ class Shop:
         other_card = cards.card_of(self.connection, CARD[:-1] + "2")
         leased, left = {"lease_until": timezone.now()}, {"lease_until": None}
         return self._pays(other_card, running=leased, checking=left, needs_person={})
+
+    @cached_property
+    def misfit(self) -> Case:
+        """A top-up that is done, and an answer whose balance does not fit it."""
+        card = cards.card_of(self.connection, CARD[:-1] + "3")
+        wish = operations.Wish(verb="top_up", card=card, amount=Money(1000, self.merchant.currency))
+        made = operations.request(member=self.owner, key=uuid.uuid4(), wish=wish)
+        sent = {"lease_until": timezone.now(), "before_cash_minor": 5000, "begun_at": timezone.now()}
+        done = {"ended_at": timezone.now(), "lease_until": None, "provider_reference": "4712"}
+        Connection.objects.filter(pk=self.connection.pk).update(only_this_desk=True)
+        self._goes(made, running=sent, done=done)
+        made = Operation.objects.select_related("connection__merchant").get(pk=made.pk)
+        told = (Balance(CASH, Money(5000, self.merchant.currency)),)
+        cases.compare(made, Receipt(provider_reference="4712", balances=told, lines=(), raw=""))
+        return Case.objects.select_related("operation").get(operation=made)
 
     @cached_property
     def code(self) -> Operation:
@@ -354,6 +372,7 @@ SAMPLES: dict[str, Sample] = {
     "receipt": lambda shop: shop.operation.key,
     "evidence": lambda shop: shop.operation.key,
     "attention_case": lambda shop: shop.unclear.key,
+    "balance_case": lambda shop: shop.misfit.operation.key,
     **dict.fromkeys(["code", "cancel_code"], lambda shop: shop.code.key),
     "callback": lambda shop: shop.code.connection.key,
     "approval": lambda shop: shop.approval.key,
@@ -380,6 +399,7 @@ SAMPLES |= {
 POSTING: dict[str, Permission] = {
     "connection": Permission.CONNECT,
     "attention_case": Permission.DECIDE,
+    "balance_case": Permission.DECIDE,
     "approval": Permission.APPROVE,
     "withdraw": Permission.TAKE_PAYMENTS,
 }

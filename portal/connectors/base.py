@@ -133,6 +133,9 @@ class Connector:
     makes_cards: ClassVar[bool] = False
     # Whether `top_up` can activate a card that is there, too (TopUpRequest.activate).
     top_up_activates: ClassVar[bool] = False
+    # Whether a balance says what of it was paid in (CASH), apart from what was given: then a load that is done can be
+    # held against it.
+    tells_paid_in: ClassVar[bool] = False
     extras: ClassVar[Mapping[str, type[Extra]]] = MappingProxyType({})
     # GTINs that stand for no goods at this provider but for an order to it, such as a load: no line of a basket may
     # have one.

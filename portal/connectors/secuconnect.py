@@ -136,6 +136,7 @@ class Secuconnect(Connector):
     settles = Settles.BY_REFERENCE
     whole_numbers = True
     makes_cards = True
+    tells_paid_in = True
     extras = MappingProxyType({"sale": Payment})
     reserved_eans = frozenset({LOAD_EAN, OTHER_LOAD_EAN})
     CONNECT_SECONDS = 5.0
@@ -436,7 +437,7 @@ def _receipt(answer: HttpAnswer, data: Data, begun: _Begun) -> Receipt:
     number = begun.wanted.number or card_of(data)
     return Receipt(
         provider_reference=begun.wanted.id,
-        # Not held against what was expected: that is for a case, and does not undo a success.
+        # Not held against what was expected: that is for a case (ledger/cases.py), and does not undo a success.
         balances=balances_of(data, CURRENCY),
         lines=receipt_lines(data, number, begun.calls.private.values()),
         raw=answer.kept,

@@ -20,14 +20,16 @@ from portal.merchants.roles import BY_PIN, Permission, may, who_can
 from portal.merchants.views import switcher
 
 MOST_COUNTED = 99  # in the rail; beyond it "99+" says enough
-# In one statement, since every page asks it: what needs a person (attention.unclear) or a second one
-# (approvals.waiting), and whether switches have to be looked at.
+# In one statement, since every page asks it: what needs a person (attention.unclear, cases.waiting) or a
+# second one (approvals.waiting), and whether switches have to be looked at.
 _NEWS = """
 SELECT (SELECT count(*) FROM (
     SELECT FROM ledger_operation WHERE merchant_id = %(merchant)s AND state = 'needs_person' LIMIT %(most)s) unclear)
 + (SELECT count(*) FROM (
     SELECT FROM ledger_approval WHERE merchant_id = %(merchant)s AND state = 'pending'
-    AND expires_at > statement_timestamp() LIMIT %(most)s) waiting),
+    AND expires_at > statement_timestamp() LIMIT %(most)s) waiting)
++ (SELECT count(*) FROM (
+    SELECT FROM ledger_case WHERE merchant_id = %(merchant)s AND closed_at IS NULL LIMIT %(most)s) misfits),
 EXISTS (SELECT FROM merchants_switch WHERE ended_at IS NULL)
 """
 
@@ -129,6 +131,7 @@ _INSIDE = {
     "new_code": "desk",
     "make_code": "desk",
     "attention_case": "attention",
+    "balance_case": "attention",
     "approval": "attention",
     "limits": "settings",
     "daily_limits": "settings",

@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils.translation import ngettext
 
 from portal import formats
-from portal.ledger import approvals, attention
+from portal.ledger import approvals, attention, cases
 from portal.ledger.models import Operation, OperationState
 from portal.mail.models import MailState, OutgoingMail
 from portal.merchants.access import StaffRequest
@@ -31,7 +31,8 @@ def of(request: StaffRequest) -> list[Need]:
     merchant, slug = request.merchant, request.merchant.slug
     needs = []
     if _sees(request, Permission.SEE_OPERATIONS):
-        unclear, second = _count(attention.unclear(merchant.pk)), _count(approvals.waiting(merchant.pk))
+        second = _count(approvals.waiting(merchant.pk))
+        unclear = min(_count(attention.unclear(merchant.pk)) + _count(cases.waiting(merchant.pk)), MOST + 1)
         checked = _count(
             Operation.objects.filter(merchant=merchant, state=OperationState.CHECKING, ended_at=None).order_by()
         )

@@ -31,6 +31,8 @@ GROUPS: dict[str, tuple[Promise, dict[str, Promise]]] = {
             "operation withdrawn": _("Took an operation back before it began"),
             "operation decided": _("Decided what became of an operation"),
             "decision proposed": _("Said what became of an operation, as the first of two"),
+            "case opened": _("Found a balance that does not fit what was done"),
+            "case closed": _("Closed the case of a balance that does not fit"),
             "approval asked": _("Asked somebody else to approve an operation"),
             "approval given": _("Approved an operation"),
             "approval refused": _("Refused to approve an operation"),

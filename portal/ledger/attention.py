@@ -18,7 +18,7 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from portal import formats
-from portal.ledger import approval_pages, basket_words, limits, operations, settling
+from portal.ledger import approval_pages, basket_words, case_pages, limits, operations, settling
 from portal.ledger import attention_words as words
 from portal.ledger.attention_forms import DID_NOT, HAPPENED, DecisionForm
 from portal.ledger.models import Exchange, Operation, OperationState, Pulse
@@ -64,6 +64,7 @@ def queue(request: StaffRequest) -> HttpResponse:
     decides = may(request.member.role, Permission.DECIDE)
     page: dict[str, object] = {
         "approvals": approval_pages.lines(request) if after is None and only != UNCLEAR else [],
+        "cases": case_pages.lines(request) if after is None and only != SECOND else [],
         "lines": lines,
         "denied": "" if decides else who_can(Permission.DECIDE),
         "next_one": next((line for line in lines if line.is_mine), None) if decides and after is None else None,

@@ -56,9 +56,11 @@ def with_everything(operation_id: int) -> Operation:
 
 @dataclass(frozen=True, kw_only=True)
 class Levels:
-    """What stood on the card at one moment: minor units of the connection's currency, and points. None: not told."""
+    """What stood on the card at one moment: minor units of the connection's currency, what of them was paid in, and
+    points. None: not told."""
 
     minor: int | None
+    cash_minor: int | None = None
     points: int | None
 
     def moved_since(self, operation: Operation) -> tuple[int, int] | None:
@@ -76,7 +78,11 @@ def _moved(before: int | None, after: int | None) -> int | None:
 def levels_of(reading: Reading) -> Levels:
     """The levels a reading tells."""
     money = cards.money_of(reading)
-    return Levels(minor=money.minor if money else None, points=cards.points_of(reading))
+    return Levels(
+        minor=money.minor if money else None,
+        cash_minor=cards.paid_in(reading.balances),
+        points=cards.points_of(reading),
+    )
 
 
 def settles_by_balance(operation: Operation) -> bool:

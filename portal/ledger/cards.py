@@ -4,6 +4,7 @@ A card is known by a keyed hash of its number. The number itself is sealed, beca
 can open it, and nothing ever shows it.
 """
 
+from collections.abc import Iterable
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
@@ -11,7 +12,7 @@ from django.db import connection as database
 from django.db import transaction
 
 from portal.connectors.base import CardStatus, CustomerDetails, Reading
-from portal.connectors.results import BONUS, CASH
+from portal.connectors.results import BONUS, CASH, Balance
 from portal.customers import words
 from portal.ledger import clock
 from portal.ledger.models import Card
@@ -101,6 +102,11 @@ def parts_of(reading: Reading) -> tuple[int | None, int | None]:
     """What of its money was paid in and what was given, in minor units; None where the provider does not say."""
     parts = {each.kind: each.value.minor for each in reading.balances if isinstance(each.value, Money)}
     return parts.get(CASH), parts.get(BONUS)
+
+
+def paid_in(balances: Iterable[Balance]) -> int | None:
+    """What of a card's money was paid in, in minor units, or None where these balances do not tell."""
+    return next((b.value.minor for b in balances if b.kind == CASH and isinstance(b.value, Money)), None)
 
 
 def points_of(reading: Reading) -> int | None:

@@ -1,7 +1,8 @@
 """What happened: cards, operations with their exchanges, and look-ups.
 
-Look-ups are written by balances.py only, limits by limits.py, approvals by approvals.py, codes by codes.py, operations
-by operations.py until their end is known or unclear, by settling.py from there, everything else by operations.py.
+Look-ups are written by balances.py only, limits by limits.py, approvals by approvals.py, codes by codes.py, cases
+by cases.py, operations by operations.py until their end is known or unclear, by settling.py from there, everything else
+by operations.py.
 """
 
 import uuid
@@ -25,6 +26,7 @@ limit_writer = Writer("portal.ledger.limits")
 approval_writer = Writer("portal.ledger.approvals")
 view_writer = Writer("portal.ledger.saved_views")
 code_writer = Writer("portal.ledger.codes")
+case_writer = Writer("portal.ledger.cases")
 
 
 class State(models.TextChoices):
@@ -316,6 +318,9 @@ class Operation(models.Model):
     ended_at = models.DateTimeField(null=True)
 
     before_minor = models.BigIntegerField(null=True, help_text="The card's money read before sending.")
+    before_cash_minor = models.BigIntegerField(
+        null=True, help_text="What of it was paid in, where the provider tells: the rest was given."
+    )
     before_points = models.BigIntegerField(null=True)
     before_at = models.DateTimeField(null=True)
     predicted_points = models.BigIntegerField(
@@ -506,6 +511,53 @@ class Code(models.Model):
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         raise TypeError("A code is never deleted.")
+
+
+class CaseRows(WrittenRows["Case"]):
+    """Cases."""
+
+    writer = case_writer
+
+
+class Case(models.Model):
+    """An operation that is done, and a card's balance that does not fit it. It changes nothing about the operation,
+    which holds what was paid in before and what was loaded; once it is closed nothing about it changes."""
+
+    merchant = models.ForeignKey(Merchant, on_delete=models.DO_NOTHING, db_index=False)
+    operation = models.OneToOneField(Operation, on_delete=models.DO_NOTHING)
+    answered_minor = models.BigIntegerField(
+        null=True, help_text="What is paid in by the answer that said Done, in minor units, where it told."
+    )
+    read_minor = models.BigIntegerField(null=True, help_text="What is paid in by the card's balance, read afterwards.")
+    read_at = models.DateTimeField(null=True)
+    opened_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True)
+    closed_by = models.ForeignKey(Person, null=True, on_delete=models.DO_NOTHING, related_name="+", db_index=False)
+    reason = models.CharField(max_length=500, blank=True, help_text="How it was seen to.")
+
+    objects = CaseRows.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["merchant", "id"], name="case_of_merchant"),
+            models.CheckConstraint(
+                condition=Q(read_minor=None, read_at=None) | Q(read_minor__isnull=False, read_at__isnull=False),
+                name="case_read_at_a_moment",
+            ),
+            models.CheckConstraint(
+                condition=Q(closed_at=None, closed_by=None, reason="")
+                | (Q(closed_at__isnull=False, closed_by__isnull=False) & ~Q(reason="")),
+                name="case_closed_by_somebody_with_a_reason",
+            ),
+        ]
+        indexes = [models.Index(fields=["merchant", "id"], condition=Q(closed_at=None), name="case_open")]
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        case_writer.require()
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        raise TypeError("A case is never deleted.")
 
 
 class CallCount(models.Model):

@@ -28,7 +28,7 @@ from django.db.models.functions import Now
 
 from portal.connectors import PROVIDERS, doctor
 from portal.connectors.base import Declined, Failure, Misconfigured, Reason, Receipt, Unclear, Unreachable
-from portal.ledger import balances, baskets, calls, cards, clock, codes, limits, wake
+from portal.ledger import balances, baskets, calls, cards, cases, clock, codes, limits, wake
 from portal.ledger.baskets import Basket, WrongBasket
 from portal.ledger.calls import Caller, Levels
 from portal.ledger.models import Approval, Card, Exchange, Operation, OperationState, operation_writer
@@ -475,7 +475,7 @@ _CLAIM = f"""
 UPDATE ledger_operation
 SET state = 'running', attempt = attempt + 1, begun_at = statement_timestamp(), next_attempt_at = NULL,
     lease_until = statement_timestamp() + make_interval(secs => %(lease)s),
-    before_minor = NULL, before_points = NULL, before_at = NULL, unsent = true
+    before_minor = NULL, before_cash_minor = NULL, before_points = NULL, before_at = NULL, unsent = true
 WHERE id = ({_CANDIDATE}) AND state = 'waiting' RETURNING id
 """
 # One claim at a time, so that limits and order are exact. The lock's transaction waits for nobody: both statements go
@@ -546,8 +546,10 @@ def _run(operation: Operation) -> None:
         _store_failure(caller, failure)
     else:
         _store_receipt(caller, receipt)
-        if operation.priority == 0:  # nobody waits for the new balance of a file's row
-            refresh_card(caller)
+        if operation.priority == 0:
+            refresh_card(caller, receipt)
+        else:  # nobody waits for the new balance of a file's row
+            cases.compare(operation, receipt)
     connections.note_certificate(operation.connection, caller.certificate_until)
 
 
@@ -558,6 +560,7 @@ def _may_send(operation: Operation, levels: Levels | None, predicted: int | None
     known: dict[str, object] = {}
     if levels:
         known = {"before_minor": levels.minor, "before_points": levels.points, "before_at": clock.now()}
+        known["before_cash_minor"] = levels.cash_minor
     held = Operation.objects.filter(
         pk=operation.pk, state=OperationState.RUNNING, attempt=operation.attempt, lease_until__gt=Now()
     )
@@ -626,19 +629,23 @@ def proof(operation: Operation, receipt: Receipt) -> dict[str, object]:
     }
 
 
-def refresh_card(caller: Caller) -> None:
-    """Best effort: the operation is Done whatever the card says now, and the page shows how old its reading is."""
-    if caller.operation.card is None:
+def refresh_card(caller: Caller, receipt: Receipt) -> None:
+    """Best effort: the operation is Done whatever the card says now, and the page shows how old its reading is. What
+    does not fit opens a case, in the transaction in which the reading is kept."""
+    operation = caller.operation
+    if operation.card is None:
         return
     calls.give_back_database()
     try:
         reading = caller.read("after")
     except Failure:
-        return
-    finally:
+        reading = None
+    with transaction.atomic():
         Exchange.objects.bulk_create(caller.evidence)
-        caller.evidence.clear()
-    cards.remember(caller.operation.card_id, reading, caller.operation.connection.merchant)
+        if reading is not None:
+            cards.remember(operation.card_id, reading, operation.connection.merchant)
+        cases.compare(operation, receipt, reading)
+    caller.evidence.clear()
 
 
 def _store_failure(caller: Caller, failure: Failure) -> None:

@@ -20,6 +20,7 @@ from portal.connectors.base import Reason
 from portal.ledger import (
     basket_words,
     card_words,
+    case_pages,
     list_pages,
     operation_words,
     operations,
@@ -108,6 +109,7 @@ def evidence(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
         "exchanges": _told(found, exchanges),
         "before": before,
         "after": after,
+        **case_pages.beside(request, found, exchanges),
         "printed_at": timezone.now(),
         "printed_by": request.person.name,
         "merchant_name": request.merchant.name,
@@ -154,6 +156,7 @@ def _page(request: StaffRequest, found: Operation) -> dict[str, object]:
         "original_url": reverse("operation", args=[slug, found.original.key]) if found.original else "",
         "follow_ups": _follow_ups(request, found),
         "list_url": list_pages.way_back(request, "operations", slug),
+        **case_pages.beside(request, found, exchanges),
     }
     if found.card is not None and may(request.member.role, Permission.LOOK_UP_CARDS):
         page["card_url"] = reverse("card", args=[slug, found.card.key])

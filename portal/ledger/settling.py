@@ -127,7 +127,7 @@ def _settle_by_word(caller: Caller, ask: Callable[[], Receipt], *, by: str) -> N
             pauses.because_refused(operation.connection, failure.reason)
         return
     _close(caller, None, **ended(OperationState.DONE), settled_by=by, **proof(operation, receipt))
-    refresh_card(caller)
+    refresh_card(caller, receipt)
 
 
 def _read_for_a_person(caller: Caller) -> dict[str, object]:

@@ -100,9 +100,18 @@ class ConnectionForm(forms.Form):
         self.fields["stores"].queryset = stores  # type: ignore[attr-defined]
         if not stores:
             del self.fields["stores"]
-        if PROVIDERS[connection.provider].settles is not Settles.BY_BALANCE:
-            # Balances settle nothing there: the two would be questions without a meaning.
+        provider = PROVIDERS[connection.provider]
+        if provider.settles is not Settles.BY_BALANCE and not provider.tells_paid_in:
+            # Balances prove nothing there: the two would be questions without a meaning.
             del self.fields["only_this_desk"], self.fields["reads_balance_first"]
+        elif provider.settles is not Settles.BY_BALANCE:
+            self.fields["only_this_desk"].help_text = _(
+                "Switch it on only if no web shop, no other till and not the provider itself moves money on them. A"
+                " balance that does not fit what was loaded then opens a case for a person."
+            )
+            self.fields["reads_balance_first"].help_text = _(
+                "One more call each time. Without it nobody can say afterwards whether the balance fits."
+            )
 
     def wanted(self, connection: Connection) -> connection_settings.Wanted:
         """What was decided; what was not asked stays as it is."""

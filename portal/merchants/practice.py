@@ -107,8 +107,8 @@ def _save(merchant: Merchant, provider: type[Connector], known: Mapping[str, str
         provider=provider.slug,
         name=becoming.free_name(merchant, provider.name),
         environment=Environment.SANDBOX,
-        # Nobody else has these cards, and where a balance is the only proof that is worth knowing.
-        only_this_desk=provider.settles is Settles.BY_BALANCE,
+        # Nobody else has these cards, and where a balance proves something that is worth knowing.
+        only_this_desk=provider.settles is Settles.BY_BALANCE or provider.tells_paid_in,
     )
     declared, secrets = provider.Settings.declared(), secret_names(provider.Settings)
     here = f"{settings.SANDBOX_URL}/{provider.slug}"

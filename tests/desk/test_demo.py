@@ -113,7 +113,7 @@ def test_both_merchants_are_connected_to_every_sandbox(loaded, slug):
         ("CardInquiry", "sandbox", False),
         ("PayWizard", "sandbox", True),
         ("Revenue Monster", "sandbox", False),
-        ("secuconnect", "sandbox", False),
+        ("secuconnect", "sandbox", True),
     ]
     assert [each.options["currency"] for each in mine] == [mine[0].merchant.currency, "USD", "MYR", "EUR"]
 

@@ -14,7 +14,7 @@ GERMAN_PHONE = {**PHONE, "color_scheme": "dark", "locale": "de-DE"}
 # For load runs, 1,000.00 on each: every journey takes cards of its own.
 _cards = itertools.count(9276100000000500)
 _earning = itertools.count(9276200000000500)  # with 10 % bonus on what is paid in
-NO_CANCEL = "9276004424644014"
+NO_CANCEL, OLD_BALANCE = "9276004424644014", "9276004424644013"
 TRANSACTIONS = "/api/v2/Smart/Transactions"
 
 
@@ -154,3 +154,46 @@ def test_in_german_on_a_phone_a_card_is_made(visitor):
     visitor.page.locator("#action button[type=submit]").last.wait_for()
     visitor.finds_no_barrier()
     visitor.has_no_sideways_scroll()
+
+
+@pytest.mark.parametrize("visitor", [{}, {**PHONE, "color_scheme": "dark"}], indirect=True)
+def test_a_balance_that_does_not_fit_waits_for_a_person_and_the_load_stays_done(visitor):
+    def looks_right() -> None:
+        visitor.finds_no_barrier()
+        visitor.has_no_sideways_scroll()
+
+    visitor.signs_in("alice")
+    loads(visitor, OLD_BALANCE)
+    visitor.sees("The card's balance does not fit what was done.")
+    looks_right()
+    operation = visitor.page.url
+    visitor.page.get_by_role("link", name="Back to the card").click()
+    visitor.sees("A case is open: the balance of this card does not fit what was done.")
+    looks_right()
+    visitor.page.locator("#action").get_by_role("link", name="Show it").click()
+    visitor.sees("Deciding what became of an operation is for Owner and Manager.")
+    looks_right()
+
+    visitor.page.context.clear_cookies()
+    visitor.signs_in("milan")
+    visitor.goes_to("Attention")
+    visitor.page.get_by_role("heading", name="The balance does not fit").wait_for()
+    looks_right()
+    visitor.page.locator("[aria-labelledby=cases-title] td a").first.click()
+    visitor.sees("That is €")
+    visitor.sees("That fits.")
+    looks_right()
+    visitor.page.set_extra_http_headers({"Accept-Language": "de"})
+    visitor.page.reload()
+    visitor.sees("Das passt.")
+    looks_right()
+    visitor.page.set_extra_http_headers({})
+    visitor.page.reload()
+    visitor.types("What did you find?", "Ms Lee of secuconnect: their display was late.")
+    visitor.clicks("Close the case")
+
+    visitor.sees("The case is closed.")
+    visitor.opens(f"{re.sub('^https?://[^/]*', '', operation)}")
+    visitor.sees("The card's balance did not fit what was done. The case is closed.")
+    visitor.page.locator("h1").get_by_text("Done", exact=True).wait_for()
+    looks_right()

@@ -54,6 +54,7 @@ def test_only_the_writer_modules_use_the_right():
         "desk/alerts.py",
         "ledger/approvals.py",
         "ledger/balances.py",
+        "ledger/cases.py",
         "ledger/codes.py",
         "ledger/limits.py",
         "ledger/operations.py",
