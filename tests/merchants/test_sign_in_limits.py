@@ -8,14 +8,23 @@ import time
 import uuid
 from collections.abc import Iterator
 from http.client import HTTPConnection
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from django.contrib.sessions.models import Session
+from django.core.cache import cache
+from django.db import connections, transaction
 
+from portal.desk import demo
+from portal.mail.models import MailStep, OutgoingMail
+from portal.merchants import tenancy
+from portal.merchants.models import AuditEntry, Person
 from tests.environment import ROOT, free_port
 
 WRONG = "no account has this email address"
 TOO_MANY = "Too many failed tries"
+HERE = "@limits.example.org"  # everybody who signs in or up in this file
 FAILURES = 12  # over all accounts, for these processes
 
 
@@ -63,7 +72,7 @@ class Web:
 
 
 @pytest.fixture(scope="module")
-def webs(django_db_setup: None) -> Iterator[list[Web]]:
+def webs(django_db_setup: None, django_db_blocker: Any) -> Iterator[list[Web]]:
     running = [Web(), Web()]
     for web in running:
         web.wait()
@@ -71,19 +80,36 @@ def webs(django_db_setup: None) -> Iterator[list[Web]]:
     for web in running:
         web.process.terminate()
         web.process.wait()
+    with django_db_blocker.unblock():
+        _forget_all_about_them()
+
+
+def _forget_all_about_them() -> None:
+    """What other processes wrote is truly there, and none of the tests' that come after."""
+    cache.clear()
+    databases = connections["owner"], connections["default"]
+    with tenancy.every_merchant("a test takes its rows away"), transaction.atomic("owner"):
+        people = list(Person.objects.filter(email__endswith=HERE).values_list("pk", flat=True))
+        mails = list(OutgoingMail.objects.filter(recipient__endswith=HERE).values_list("pk", flat=True))
+        with databases[0].cursor() as cursor:
+            demo._delete(cursor, [AuditEntry], "person_id", people)
+            demo._delete(cursor, [MailStep], "mail_id", mails)
+            demo._delete(cursor, [OutgoingMail], "id", mails)
+        Person.objects.using("owner").filter(pk__in=people).delete()
+        Session.objects.using("owner").all().delete()
+    for database in databases:
+        database.close()
 
 
 @pytest.fixture(autouse=True)
 def _forgotten(webs, django_db_blocker):
     """What was counted is kept in the database; each test begins at nothing."""
-    from django.core.cache import cache
-
     with django_db_blocker.unblock():
         cache.clear()
 
 
 def somebody() -> str:
-    return f"{uuid.uuid4().hex}@example.org"
+    return f"{uuid.uuid4().hex}{HERE}"
 
 
 def somewhere(number: int) -> str:
