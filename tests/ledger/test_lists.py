@@ -40,6 +40,14 @@ def asked(till, count: int, *, at: datetime = NOON, **more) -> list[str]:
 
 
 @pytest.fixture
+def now(monkeypatch) -> datetime:
+    """It stays what it is: no day ends while a test speaks of today."""
+    found = timezone.now()
+    monkeypatch.setattr(timezone, "now", lambda: found)
+    return found
+
+
+@pytest.fixture
 def small(monkeypatch):
     """Pages of three rows."""
     monkeypatch.setattr(listing.page, "__kwdefaults__", {"size": 3})
@@ -287,10 +295,11 @@ def test_an_empty_list_says_why_and_what_to_do(jung, signed_in, olivia, query, s
 
 
 # ---- Cards ----------------------------------------------------------------------------------------------------------
-def test_cards_are_listed_narrowed_and_found(till, signed_in, olivia, alice):
+def test_cards_are_listed_narrowed_and_found(till, signed_in, olivia, alice, now):
     card, other = till.card(), till.card(OTHER)
+    Card.objects.update(first_seen_at=now)
     Card.objects.filter(pk=card.pk).update(
-        balance_minor=30_10, balance_currency="USD", card_status="usable", read_at=timezone.now()
+        balance_minor=30_10, balance_currency="USD", card_status="usable", read_at=now
     )
     owner = signed_in(olivia)
 
@@ -349,9 +358,10 @@ def test_paper_says_in_words_what_a_list_is_narrowed_to(till, signed_in, olivia,
     assert dict(re.findall("<div><dt>(.*?)</dt> <dd>(.*?)</dd></div>", page)) == said
 
 
-def test_paper_says_of_a_moving_period_which_days_it_meant(till, signed_in, olivia):
+def test_paper_says_of_a_moving_period_which_days_it_meant(till, signed_in, olivia, now):
     """The paper is still there when the period has moved on."""
-    today = dates.today()
+    with timezone.override("Europe/Berlin"):
+        today = dates.today()
 
     page = signed_in(olivia).get(f"{CARDS}?when=7").content.decode()
 
