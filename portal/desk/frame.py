@@ -128,6 +128,8 @@ _INSIDE = {
     "evidence": "operations",
     "code": "operations",
     "cancel_code": "operations",
+    "new_card": "desk",
+    "make_card": "desk",
     "new_code": "desk",
     "make_code": "desk",
     "attention_case": "attention",

@@ -20,9 +20,9 @@ from portal.merchants.models import Connection, Member
 from portal.merchants.roles import Role
 from portal.money import Money
 from tests.conftest import make_person
-from tests.ledger.conftest import paywizard, till
+from tests.ledger.conftest import paywizard, revenuemonster, secuconnect, till
 
-__all__ = ["paywizard", "till"]
+__all__ = ["paywizard", "revenuemonster", "secuconnect", "till"]
 
 DESK = "/m/baeckerei-jung/"
 
@@ -93,6 +93,24 @@ def test_each_number_opens_the_list_of_just_these(till, signed_in, milan, paywiz
     assert "Nothing waits for a second person." in opened["wait for a second person"].text
     assert "8501" not in opened["wait for a second person"].text
     assert "Paused since" in opened["connection is paused"].text
+
+
+@pytest.mark.parametrize(("role", "offered"), [("cashier", True), ("accountant", False), ("read_only", False)])
+def test_whoever_may_ask_without_a_card_is_shown_the_way(
+    arrange, jung, secuconnect, revenuemonster, signed_in, role, offered
+):
+    with arrange():
+        person = make_person("Robin", (jung, role))
+    browser = signed_in(person)
+
+    page = browser.get(DESK).text
+    for url in (f"{DESK}cards/new/", f"{DESK}codes/new/"):
+        assert (f'href="{url}"' in page) is offered
+        opened = browser.get(url)
+        assert opened.status_code == (200 if offered else 403)
+        if offered:
+            [here] = re.findall(r'href="([^"]+)"[^>]* aria-current="page"', opened.text)[:1]
+            assert here == DESK, "it belongs to the desk"
 
 
 def test_the_list_of_paused_connections_has_no_others(till, signed_in, milan, paywizard, connection):
