@@ -198,13 +198,13 @@ def test_the_page_says_of_an_alert_what_who_since_when_and_what_to_do_first_befo
 def test_of_several_alerts_the_runbooks_are_folded_so_that_all_are_seen_at_once(ada, jung_shop: Shop):
     with tenancy.merchant(jung_shop.merchant.pk):
         pauses.because_refused(jung_shop.connection, "key_refused")
-    assert "<details open>" in ada.get(PAGE).text
+    assert '<details class="more" open>' in ada.get(PAGE).text
 
     process("worker", "worker@shop")
     look()
     page = ada.get(PAGE).text
     assert len(alerts_on(page)) > 1
-    assert "<details open>" not in page
+    assert '<details class="more" open>' not in page
 
 
 def test_an_alert_is_opened_once_and_resolved_when_it_has_been_calm(settings):
