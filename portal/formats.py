@@ -58,6 +58,11 @@ def points(count: int) -> str:
     return ngettext("%(count)s point", "%(count)s points", count) % {"count": number(count)}
 
 
+def masked(last_four: str) -> str:
+    """•••• 8500: a card, as far as anybody sees its number, in one piece wherever a line ends."""
+    return f"••••\u00a0{last_four}"
+
+
 def number(count: int | float | Decimal, pattern: str | None = None) -> str:
     """12,345; 12.345. `pattern` is one of CLDR's, such as 0.# for one decimal at most."""
     return str(format_decimal(count, format=pattern, locale=_numbers()))

@@ -12,6 +12,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
+from portal import formats
 from portal.customers import book, contact, words
 from portal.customers.models import Consent, Customer
 from portal.desk.customer import facts, live
@@ -84,7 +85,7 @@ def _show(request: StaffRequest, row: Customer, form: EraseForm, *, status: int 
         "facts": facts(row),
         "merged": Customer.objects.filter(merchant=request.merchant, merged_into=row).count(),
         "said": Consent.objects.filter(merchant=request.merchant, customer=row).count(),
-        "cards": [operation_words.card_name(card.last_four) for card in held],
+        "cards": [formats.masked(card.last_four) for card in held],
         "movements": Operation.objects.filter(merchant=request.merchant, card__in=held).count(),
         "under_way": [_named(request, each) for each in holders.under_way(row)],
         "back_url": reverse("customer", args=[request.merchant.slug, row.key]),

@@ -12,13 +12,13 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods
 
+from portal import formats
 from portal.customers import book, finding, words
 from portal.customers.book import Details
 from portal.customers.models import PERSONAL, Consent, Customer, ProviderNumber, Purpose
 from portal.desk.customer import live
 from portal.desk.customers import denied, found_by, lines
 from portal.ledger import holders
-from portal.ledger.operation_words import card_name
 from portal.merchants import audit
 from portal.merchants.access import StaffRequest, member
 from portal.merchants.roles import Permission
@@ -113,7 +113,7 @@ def _compare(
     request: StaffRequest, kept: Customer, other: Customer, *, changed: bool = False, status: int = 200
 ) -> HttpResponse:
     choices = [*_personal(request, kept, other), *_numbers(request, kept, other)]
-    cards = {row.pk: [card_name(card.last_four) for card in holders.cards_of(row)] for row in (kept, other)}
+    cards = {row.pk: [formats.masked(card.last_four) for card in holders.cards_of(row)] for row in (kept, other)}
     page = {
         "kept": kept,
         "other": other,

@@ -17,12 +17,12 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST
 
+from portal import formats
 from portal.customers import contact, files, finding, words
 from portal.customers.forms import CustomerForm, NewCustomerForm, SearchForm
 from portal.customers.models import Customer, Purpose, Source
 from portal.ledger import holders
 from portal.ledger.models import Card
-from portal.ledger.operation_words import card_name
 from portal.merchants import accounts, audit
 from portal.merchants.access import StaffRequest, member
 from portal.merchants.models import Connection
@@ -109,7 +109,7 @@ def _cards(request: StaffRequest, rows: list[Customer]) -> dict[int, list[str]]:
     found: dict[int, list[str]] = {}
     held = Card.objects.filter(merchant=request.merchant, customer__in=rows).order_by("id")
     for holder, last_four in held.values_list("customer_id", "last_four"):
-        found.setdefault(holder or 0, []).append(card_name(last_four))
+        found.setdefault(holder or 0, []).append(formats.masked(last_four))
     return found
 
 

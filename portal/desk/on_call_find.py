@@ -67,7 +67,7 @@ def _groups(hits: references.Found) -> list[tuple[str, list[Hit]]]:
             [
                 Hit(
                     url=page_url(each),
-                    title=operation_words.card_name(each.last_four),
+                    title=formats.masked(each.last_four),
                     shape="plain",
                     word=each.get_state_display(),
                     merchant=each.merchant.name,
@@ -128,7 +128,7 @@ def _groups(hits: references.Found) -> list[tuple[str, list[Hit]]]:
 
 def _operation_hit(row: Operation) -> Hit:
     shape, word = outcome_words.outcome(row)
-    card = operation_words.card_name(row.card.last_four) if row.card else ""
+    card = formats.masked(row.card.last_four) if row.card else ""
     return Hit(
         url=reverse("on_call_operation", args=[row.pk]),
         title=operation_words.thing(row),

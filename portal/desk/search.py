@@ -85,7 +85,7 @@ def _cards(request: StaffRequest, typed: str) -> Group:
     hits = [
         Hit(
             url=reverse("card", args=[request.merchant.slug, row.key]),
-            text=operation_words.card_name(row.last_four),
+            text=formats.masked(row.last_four),
             note=row.connection.name,
         )
         for row in rows[:MOST]
@@ -103,7 +103,7 @@ def _operations(request: StaffRequest, typed: str) -> Group:
     hits = []
     for row in rows.order_by("-asked_at", "-id")[:MOST]:
         shape, word = outcome_words.outcome(row)
-        name = operation_words.card_name(row.card.last_four) if row.card else ""
+        name = formats.masked(row.card.last_four) if row.card else ""
         hits.append(
             Hit(
                 url=reverse("operation", args=[request.merchant.slug, row.key]),

@@ -244,7 +244,7 @@ def _waiting(operation: Operation) -> dict[str, object]:
     return {
         "operation": operation,
         "text": f"{operation_words.thing(operation)}, "
-        f"{operation_words.card_name(operation.card.last_four if operation.card else '')}",
+        f"{formats.masked(operation.card.last_four if operation.card else '')}",
         "url": reverse("admin:ledger_operation_change", args=[operation.pk]),
     }
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.models import QuerySet
 
+from portal import formats
 from portal.customers import book
 from portal.customers.book import Details
 from portal.customers.models import Customer, Purpose, Source
@@ -131,7 +132,9 @@ def _give(member: Member, card: Card, customer: Customer) -> None:
 
 
 def _record(verb: str, member: Member, customer: Customer, card: Card) -> None:
-    audit.record(verb, str(customer.key), merchant=member.merchant, person=member.person, card=f"•••• {card.last_four}")
+    audit.record(
+        verb, str(customer.key), merchant=member.merchant, person=member.person, card=formats.masked(card.last_four)
+    )
 
 
 # ---- In words for the person themselves ---------------------------------------------------------------------------

@@ -61,8 +61,8 @@ class OperationWriter:
     def _row(self, row: Any) -> str:
         return _OPERATION.format(
             url=f"{self._prefix}{row.key}/",  # a path of ours and a UUID
-            title=self._titles[row.verb],
-            card=f"{self._ending} {escape(row.card__last_four)}" if row.card__last_four is not None else "",
+            title=self._titles[operation_words.made_or(row.verb, row.in_flight_key)],
+            card=_card(self._ending, row.card__last_four) if row.card__last_four is not None else "",
             connection=self._connections[row.connection_id],
             amount=escape(operation_words.amount(row)),
             outcome=self._outcomes[row.state],
@@ -86,7 +86,7 @@ class CardWriter:
         return mark_safe("\n".join(map(self._row, cards)))  # escaped above and below, each piece
 
     def _row(self, row: Any) -> str:
-        card = f"{self._ending} {escape(row.last_four)}"
+        card = _card(self._ending, row.last_four)
         return _CARD.format(
             card=f'<a href="{self._prefix}{row.key}/">{card}</a>' if self._prefix else card,
             connection=self._connections[row.connection_id],
@@ -111,6 +111,10 @@ def _outcome(shape: str, word: str) -> str:
 
 def _ending() -> str:
     return format_html('<span aria-hidden="true">••••</span> <span class="unseen">{}</span>', gettext("Card ending in"))
+
+
+def _card(ending: str, last_four: str) -> str:
+    return f'<span class="together">{ending} {escape(last_four)}</span>'
 
 
 def how_many(count: int, *, of_all: bool, oldest_first: bool) -> str:

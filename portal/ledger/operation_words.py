@@ -26,15 +26,10 @@ def loaded(operation: Operation) -> str:
     return formats.money(Money(operation.load_minor, operation.currency)) if operation.load_minor else ""
 
 
-def card_name(last_four: str) -> str:
-    """•••• 8500."""
-    return f"•••• {last_four}"
-
-
 def card_of(operation: Operation) -> str:
     """The operation's card: one that is not made yet has no number, and a code is for nobody's before it is claimed."""
     if operation.card:
-        return card_name(operation.card.last_four)
+        return formats.masked(operation.card.last_four)
     return gettext("whoever scans it") if is_about_a_code(operation) else gettext("a new card")
 
 

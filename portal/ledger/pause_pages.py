@@ -210,7 +210,7 @@ def _lines(request: StaffRequest, found: Pause) -> tuple[list[Line], uuid.UUID |
 
 def _line(request: StaffRequest, operation: Operation) -> Line:
     shape, word = outcome_words.outcome(operation)
-    card = operation_words.card_name(operation.card.last_four if operation.card else "")
+    card = formats.masked(operation.card.last_four if operation.card else "")
     return Line(
         url=reverse("operation", args=[request.merchant.slug, operation.key]),
         key=operation.key,

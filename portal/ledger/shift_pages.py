@@ -209,7 +209,7 @@ def open_item(request: StaffRequest, operation: Operation) -> OpenItem:
     return OpenItem(
         url=reverse("operation", args=[request.merchant.slug, operation.key]),
         text=f"{operation_words.thing(operation)}, "
-        f"{operation_words.card_name(operation.card.last_four if operation.card else '')}",
+        f"{formats.masked(operation.card.last_four if operation.card else '')}",
         shape=shape,
         word=word,
         when=formats.clock(operation.asked_at),

@@ -14,7 +14,7 @@ from portal.connectors import PROVIDERS, doctor
 from portal.ledger import basket_words
 from portal.ledger.baskets import Basket
 from portal.ledger.models import Card, Operation, OperationState
-from portal.ledger.operation_words import a_thing, card_name, the_thing, thing
+from portal.ledger.operation_words import a_thing, the_thing, thing
 from portal.merchants.models import Connection
 
 # ---- The sentence to confirm, and its button ----------------------------------------------------------------------
@@ -72,7 +72,7 @@ def question(
 ) -> SafeString:
     """Take $12.50 from card •••• 8500 at PayWizard."""
     at = {
-        "card": format_html('<span class="together">{}</span>', card_name(card.last_four)),
+        "card": formats.masked(card.last_four),
         "connection": card.connection.name,
     }
     if basket is not None:

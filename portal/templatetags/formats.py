@@ -21,6 +21,7 @@ def iso(at: date | datetime) -> str:
     return timezone.localtime(at).isoformat(timespec="seconds") if isinstance(at, datetime) else at.isoformat()
 
 
-for write in (formats.money, formats.points, formats.number, formats.day, formats.weekday, formats.clock,
-              formats.clock_exact, formats.in_utc, formats.exact, formats.moment, formats.age, iso):  # fmt: skip
+for write in (formats.money, formats.points, formats.number, formats.masked, formats.day, formats.weekday,
+              formats.clock, formats.clock_exact, formats.in_utc, formats.exact, formats.moment, formats.age,
+              iso):  # fmt: skip
     register.filter(write.__name__, _unless_nothing(write))

@@ -73,7 +73,7 @@ def test_a_payment_is_two_beats_and_the_keyboard_is_enough(visitor):
     visitor.sees("= $12.50")
     visitor.presses("Enter")
     visitor.sees("at PayWizard.")
-    assert "Take $12.50 from card •••• 0900 at PayWizard." in visitor.page.locator("#question").inner_text()
+    assert "Take $12.50 from card ••••\u00a00900 at PayWizard." in visitor.page.locator("#question").inner_text()
     assert "/cards/" in visitor.page.url
     visitor.presses("Control+Enter")
 

@@ -100,7 +100,7 @@ def test_approved_by_somebody_else_the_askers_page_goes_on_to_the_operation(brow
     assert "You can approve it." in queue
     assert '<span class="count">1</span>' in queue
     beat = says(manager, page, "approve", "He is a regular.")
-    assert "Let Alice take $12.50 from •••• 8500 at PayWizard." in beat.text
+    assert "Let Alice take $12.50 from ••••\u00a08500 at PayWizard." in beat.text
     assert not Operation.objects.exists()
     done = says(manager, page, "approve", "He is a regular.", confirmed="1")
     assert "Approved: Payment of $12.50 is on its way." in manager.get(done["Location"]).text

@@ -410,8 +410,8 @@ def test_choosing_changes_nothing_and_shows_the_sentence_to_confirm(till, unclea
 @pytest.mark.parametrize(
     ("verdict", "state", "said"),
     [
-        ("happened", S.DONE, "Recorded: $12.50 was taken from •••• 8500."),
-        ("did_not", S.REFUSED, "Recorded: $12.50 was not taken from •••• 8500."),
+        ("happened", S.DONE, "Recorded: $12.50 was taken from ••••\u00a08500."),
+        ("did_not", S.REFUSED, "Recorded: $12.50 was not taken from ••••\u00a08500."),
     ],
 )
 def test_the_second_press_records_it_and_leads_back_to_the_queue(till, unclear, manager, milan, verdict, state, said):
@@ -484,7 +484,7 @@ def strict(jung):
 
 def test_the_first_word_is_kept_and_the_same_person_sees_why_it_is_not_enough(till, strict, unclear, manager):
     beat = says(manager, unclear, "happened")
-    assert "You say: “$12.50 was taken from •••• 8500.”" in beat.text
+    assert "You say: “$12.50 was taken from ••••\u00a08500.”" in beat.text
     assert "Somebody else has to say the same before it is recorded." in beat.text
 
     confirms(manager, unclear, "happened")

@@ -47,7 +47,9 @@ def test_an_operation_is_found_by_each_reference_whole_or_as_it_begins(till, don
     assert found(till, text) == {key}
 
 
-@pytest.mark.parametrize("typed", ["8500", "•••• 8500", "8500 12.50", "$12.50", "12,50", "8500 1250", "12.50 USD"])
+@pytest.mark.parametrize(
+    "typed", ["8500", "•••• 8500", "••••\u00a08500", "8500 12.50", "$12.50", "12,50", "8500 1250", "12.50 USD"]
+)
 def test_an_operation_is_found_by_the_end_of_its_card_and_its_amount(till, done, typed):
     assert found(till, typed) == {done.key}
 

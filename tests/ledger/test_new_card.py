@@ -147,7 +147,7 @@ def test_a_card_is_asked_for_in_two_beats(loads: Till, signed_in):
     while operations.work():
         pass
     told = browser.get(answer.url).text
-    assert f"Made •••• {Card.objects.get().last_four}." in told
+    assert f"Made ••••\u00a0{Card.objects.get().last_four}." in told
 
 
 def test_pressed_twice_one_card_is_made(loads: Till, signed_in):

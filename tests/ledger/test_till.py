@@ -403,7 +403,7 @@ def test_what_is_filled_in_comes_back_as_a_sentence_and_nothing_is_stored(browse
     answer = browser.fills_in("pay", amount="1250")
 
     text = re.sub("<[^>]+>", "", answer.text)
-    assert "Take $12.50 from card •••• 8500 at PayWizard." in text
+    assert "Take $12.50 from card ••••\u00a08500 at PayWizard." in text
     assert "Balance after: $17.60." in text
     assert ">Take $12.50</button>" in answer.text
     assert not Operation.objects.exists()
@@ -483,10 +483,10 @@ def test_change_goes_back_to_the_form_with_everything_typed(browser):
 @pytest.mark.parametrize(
     ("verb", "typed", "told", "moved"),
     [
-        ("pay", {"amount": "12.50"}, "Took $12.50 from •••• 8500.", (-1250, 0)),
-        ("top_up", {"amount": "20,00"}, "Added $20.00 to •••• 8500.", (2000, 0)),
-        ("issue_points", {"points": "12"}, "Gave 12 points to •••• 8500.", (0, 12)),
-        ("redeem_points", {"points": "50"}, "Redeemed 50 points from •••• 8500.", (0, -50)),
+        ("pay", {"amount": "12.50"}, "Took $12.50 from ••••\u00a08500.", (-1250, 0)),
+        ("top_up", {"amount": "20,00"}, "Added $20.00 to ••••\u00a08500.", (2000, 0)),
+        ("issue_points", {"points": "12"}, "Gave 12 points to ••••\u00a08500.", (0, 12)),
+        ("redeem_points", {"points": "50"}, "Redeemed 50 points from ••••\u00a08500.", (0, -50)),
     ],
 )
 def test_each_action_is_done_and_told(browser, till, verb, typed, told, moved):
@@ -512,7 +512,7 @@ def test_a_card_is_activated_with_its_customer_whose_details_are_sealed(browser,
     assert "max@example.com" not in str(vars(operation))
     while operations.work():
         pass
-    assert "Activated •••• 8501." in browser.sees(answer["Location"])
+    assert "Activated ••••\u00a08501." in browser.sees(answer["Location"])
 
 
 def test_a_top_up_activates_only_when_told(browser, till):
@@ -538,7 +538,7 @@ def test_a_void_says_exactly_what_it_undoes_and_is_offered_once(browser, till):
     while operations.work():
         pass
 
-    assert "Voided a payment of $12.50 on •••• 8500." in browser.sees(done.request["PATH_INFO"])
+    assert "Voided a payment of $12.50 on ••••\u00a08500." in browser.sees(done.request["PATH_INFO"])
     assert "There is nothing on this card that can be voided." in browser.sees(f"{browser.page_of()}?do=void")
 
 
@@ -561,7 +561,7 @@ def test_a_tip_belongs_to_the_payment_chosen(browser, till):
 
     page = browser.does("tip", amount="2.00", of=str(older.key)).text
 
-    assert "Took a tip of $2.00 from •••• 8500." in page
+    assert "Took a tip of $2.00 from ••••\u00a08500." in page
     assert Operation.objects.get(verb="tip").original == older
     assert till.effects()[-1]["original"] == older.provider_reference
 

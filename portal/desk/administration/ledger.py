@@ -137,7 +137,7 @@ class Operations(Rows):
         *lists,
         Fact(_("Our reference"), "reference"),
         Fact(_("Provider’s reference"), "provider_reference"),
-        Fact(_("Card"), "card", lambda card: link(card, operation_words.card_name(card.last_four))),
+        Fact(_("Card"), "card", lambda card: link(card, formats.masked(card.last_four))),
         Fact(_("Asked by"), "asked_by", link),
         Fact(_("Till"), "till", link),
         Fact(_("Belongs to"), "original", lambda row: link(row, operation_words.thing(row))),
@@ -172,7 +172,7 @@ class Operations(Rows):
         return [(str(calls.title), f"{calls.list_url()}?operation={row.key}")]
 
 
-CARD = Fact(_("Card"), "last_four", operation_words.card_name, cell="number")
+CARD = Fact(_("Card"), "last_four", formats.masked, cell="number")
 
 
 class Exchanges(Rows):
@@ -236,7 +236,7 @@ class Cards(Rows):
     shows = (*lists, state(_("State"), card_words.status_words), when(_("First seen"), "first_seen_at"))
 
     def name(self, row: Card) -> str:
-        return operation_words.card_name(row.last_four)
+        return formats.masked(row.last_four)
 
     def subject(self, row: Card) -> str:
         return str(row.key)
@@ -272,7 +272,7 @@ class Inquiries(Rows):
     in_trail = "look-ups"
 
     def name(self, row: Inquiry) -> str:
-        return operation_words.card_name(row.last_four)
+        return formats.masked(row.last_four)
 
     def subject(self, row: Inquiry) -> str:
         return str(row.key)
@@ -294,7 +294,7 @@ class Approvals(Rows):
     shows = (
         *lists,
         Fact(_("Our reference"), "reference"),
-        Fact(_("Card"), "card", lambda card: link(card, operation_words.card_name(card.last_four))),
+        Fact(_("Card"), "card", lambda card: link(card, formats.masked(card.last_four))),
         Fact(_("Connection"), "connection", link),
         when(_("Valid until"), "expires_at"),
         Fact(_("Decided by"), "decided_by", link),
