@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from portal import formats
 from portal.connectors import PROVIDERS
 from portal.connectors.base import Reason
-from portal.ledger import limits, settling
+from portal.ledger import limits, operation_words, settling
 from portal.ledger.attention_forms import DID_NOT, HAPPENED
 from portal.ledger.models import WORKER_LOST, Exchange, Operation
 from portal.merchants.models import Member, Merchant
@@ -472,9 +472,9 @@ def amount(row: Operation) -> str:
 
 
 def _kind(row: Operation) -> str:
-    if row.verb == "activate" and row.in_flight_key is None:
-        return "make"
-    return f"void_{row.original.verb}" if row.verb == "void" and row.original is not None else row.verb
+    if row.verb == "void" and row.original is not None:
+        return f"void_{row.original.verb}"
+    return operation_words.made_or(row.verb, row.in_flight_key)
 
 
 def _told(sentence: Promise, row: Operation) -> str:

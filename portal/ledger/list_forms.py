@@ -216,7 +216,7 @@ class OperationsForm(ListForm):
         elif settled:
             rows = rows.filter(settled_by=settled)
         if verb := self._given("verb"):
-            rest &= Q(verb=verb)
+            rest &= _of(verb)
         if who := self._given("who"):
             rest &= Q(asked_by=None) if who == MACHINE else Q(asked_by=int(who))
         if where := self._given("place"):
@@ -249,6 +249,13 @@ class CardsForm(ListForm):
 def _within(merchant: Merchant, period: Period, at: str) -> dict[str, Any]:
     bounds = {f"{at}__gte": period.since, f"{at}__lt": period.until}
     return {"merchant": merchant} | {name: bound for name, bound in bounds.items() if bound is not None}
+
+
+def _of(verb: str) -> Q:
+    """As operations are called: a card that was made is no activation of one that was there."""
+    if verb in ("make", "activate"):
+        return Q(verb="activate", in_flight_key__isnull=verb == "make")
+    return Q(verb=verb)
 
 
 def _names(till: Till) -> tuple[str, str]:

@@ -21,7 +21,7 @@ from portal.merchants.models import Connection, Environment
 # What a row needs; the sealed and the long columns stay where they are.
 OPERATION_COLUMNS = (
     *("pk", "key", "connection_id", "verb", "amount_minor", "currency", "points", "asked_at", "state"),
-    *("asked_by_id", "asked_by__name", "card__last_four"),
+    *("in_flight_key", "asked_by_id", "asked_by__name", "card__last_four"),
 )
 CARD_COLUMNS = (
     *("pk", "key", "connection_id", "last_four", "first_seen_at", "balance_minor", "balance_currency"),

@@ -42,7 +42,12 @@ def kind(operation: Operation) -> str:
     """Its verb; where a card was to be made, "make", and where a code is to be cancelled, "cancel_code"."""
     if operation.verb == "void" and operation.original is not None and operation.original.verb == "issue_code":
         return "cancel_code"
-    return "make" if operation.verb == "activate" and operation.in_flight_key is None else operation.verb
+    return made_or(operation.verb, operation.in_flight_key)
+
+
+def made_or(verb: str, in_flight_key: bytes | memoryview | None) -> str:
+    """The verb; "make" for an activation of no card that was there, by which nothing else had to wait for it."""
+    return "make" if verb == "activate" and in_flight_key is None else verb
 
 
 def name_of(person: Person | None) -> str:
@@ -107,7 +112,7 @@ TITLES: dict[str, Promise] = {
 
 
 def title(operation: Operation) -> str:
-    """Payment."""
+    """Payment; what is cancelled is a void, as lists are narrowed."""
     return str(TITLES["void" if (what := kind(operation)) == "cancel_code" else what])
 
 

@@ -32,6 +32,7 @@ ACTIONS: dict[str, Promise] = {
     "top_up": gettext_lazy("Money added"),
     "sale": gettext_lazy("Sales"),
     "void": gettext_lazy("Voided"),
+    "make": gettext_lazy("New cards"),
     "activate": gettext_lazy("Cards activated"),
     "award": gettext_lazy("Points for purchases"),
     "issue_code": gettext_lazy("Codes shown"),
@@ -191,10 +192,10 @@ def _report(request: StaffRequest, found: Shift) -> dict[str, object]:
 
 def _line(total: shifts.Total) -> Line:
     moved = formats.money(Money(total.minor, total.currency)) if total.currency else ""
-    if total.verb.endswith("_points"):
+    if total.kind.endswith("_points"):
         moved = formats.points(total.points)
     return Line(
-        action=str(ACTIONS.get(total.verb, total.verb)),
+        action=str(ACTIONS[total.kind]),
         connection=total.connection,
         environment=total.environment,
         count=total.done,

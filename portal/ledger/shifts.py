@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Case, Count, Q, QuerySet, Sum, Value, When
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -27,7 +27,7 @@ LONGEST = timedelta(hours=16)
 class Total:
     """What was done of one kind at one provider: how many are done, what they moved, and how many have not ended."""
 
-    verb: str
+    kind: str
     connection: str
     environment: str
     currency: str
@@ -107,18 +107,19 @@ def totals(shift: Shift) -> list[Total]:
     """By action and provider, in one query. Test connections stand apart from live ones."""
     rows = (
         _operations(shift)
-        .values("verb", "connection__name", "connection__environment", "currency")
+        .annotate(kind=Case(When(verb="activate", in_flight_key=None, then=Value("make")), default="verb"))
+        .values("kind", "connection__name", "connection__environment", "currency")
         .annotate(
             done=Count("pk", filter=Q(state=OperationState.DONE)),
             minor=Sum("amount_minor", filter=Q(state=OperationState.DONE), default=0),
             points_moved=Sum("points", filter=Q(state=OperationState.DONE), default=0),
             unsettled=Count("pk", filter=_unsettled()),
         )
-        .order_by("connection__environment", "connection__name", "verb", "currency")
+        .order_by("connection__environment", "connection__name", "kind", "currency")
     )
     return [
         Total(
-            verb=row["verb"],
+            kind=row["kind"],
             connection=row["connection__name"],
             environment=row["connection__environment"],
             currency=row["currency"],

@@ -183,6 +183,17 @@ def test_what_is_wrong_is_said_beside_it_and_nothing_typed_is_lost(loads: Till, 
     assert 'value="Q"' in answer.text
 
 
+def test_what_was_made_is_a_new_card_wherever_it_is_listed_and_no_activation(loads: Till, signed_in):
+    makes(loads)
+    browser = signed_in(loads.member.person)
+
+    for query in ("", "?verb=make"):
+        rows = browser.get(f"/m/baeckerei-jung/operations/{query}").text.partition("<tbody>")[2]
+        assert "New card" in rows
+        assert "Activation" not in rows
+    assert "Nothing here is like this." in browser.get("/m/baeckerei-jung/operations/?verb=activate").text
+
+
 def test_where_nobody_makes_cards_the_page_says_so_and_the_desk_offers_none(till: Till, signed_in):
     browser = signed_in(till.member.person)
 

@@ -170,7 +170,7 @@ def test_totals_are_of_this_person_at_this_till_in_this_time(till, shop, olivia)
     works()
     shift.refresh_from_db()
 
-    told = {(each.verb, each.connection): each for each in shifts.totals(shift)}
+    told = {(each.kind, each.connection): each for each in shifts.totals(shift)}
 
     assert set(told) == {("pay", "PayWizard"), ("issue_points", "PayWizard")}
     paid, given = told["pay", "PayWizard"], told["issue_points", "PayWizard"]
