@@ -92,6 +92,8 @@ def no_card(text: str) -> str:
         return gettext("This is a web address (%(host)s), not a card.") % {"host": host or gettext("unreadable")}
     if text[:1] in "{[" and text[-1:] in "}]" and len(text) > 1:
         return gettext("This is a code made for another program, not a card.")
+    if re.search(r"\s", text) and not re.search("[0-9]", text):  # an end of letters alone may be typed, in one piece
+        return gettext("These are words, not a card number.")
     return ""
 
 

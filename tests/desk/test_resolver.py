@@ -104,10 +104,17 @@ def test_what_only_resembles_ours_is_not_ours(text):
         ("https://revenuemonster.my.example/", "web address (revenuemonster.my.example)"),
         ("https://[half", "web address"),
         ('{"storeId": "1"}', "another program"),
+        ("hello world", "These are words"),
+        ("Guten\u00a0Tag", "These are words"),
     ],
 )
 def test_what_can_be_no_card_is_named(text, said):
     assert said in resolver.no_card(text)
+
+
+@pytest.mark.parametrize("text", ["ABCDE", "AB12 CD34", "6280 3900 0000 0001", "TILL-SIDE"])
+def test_what_may_be_a_card_or_its_end_is_not_called_words(text):
+    assert resolver.no_card(text) == ""
 
 
 @pytest.mark.parametrize("number", ["4006381333931", "96385074", "614141000418", "10614141000415"])
@@ -206,7 +213,7 @@ def test_another_merchants_address_is_not_told_from_one_that_never_was(scans, se
     assert all(answer.status_code == 422 and "Nothing here has this address." in answer.text for answer in answers)
 
 
-@pytest.mark.parametrize("text", ["5286264|5000", "https://example.com/?n=6280390000000001", '{"a":1}'])
+@pytest.mark.parametrize("text", ["5286264|5000", "https://example.com/?n=6280390000000001", '{"a":1}', "hello world"])
 def test_what_is_no_card_is_said_beside_the_box_without_a_look_up_or_a_repeat(scans, text):
     answer = scans(text)
 
