@@ -107,6 +107,20 @@ def refuse_unreadable(get_response: Respond) -> Respond:
     return middleware
 
 
+def only_by_a_form(get_response: Respond) -> Respond:
+    """Give Django's empty 405 a page: somebody opened again what only takes a form."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        if response.status_code != 405 or response.content:
+            return response
+        page = render(request, "405.html", status=405)
+        page["Allow"] = response["Allow"]
+        return page
+
+    return middleware
+
+
 def _readable(request: HttpRequest) -> bool:
     # Django writes bytes of a path that are no UTF-8 back as %XX; no address of ours has a percent sign.
     if "%" in request.path_info or "\x00" in request.path_info:

@@ -172,6 +172,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "portal.middleware.only_by_a_form",
     "allauth.account.middleware.AccountMiddleware",
     "portal.merchants.second_factor.of_administrators",
 ]

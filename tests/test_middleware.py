@@ -82,6 +82,14 @@ def test_a_missing_page_is_said_in_our_words_and_leads_back(visitor):
     assert answer["X-Request-ID"] in answer.text
 
 
+def test_an_address_that_only_takes_a_form_says_so_to_whoever_opens_it(visitor):
+    answer = visitor.get("/language/")
+
+    assert (answer.status_code, answer["Allow"]) == (405, "POST")
+    assert "Nothing is shown at this address" in answer.text
+    assert answer["X-Request-ID"] in answer.text
+
+
 def test_a_form_from_elsewhere_is_refused_in_our_words(db, alice):
     from django.test import Client
 
