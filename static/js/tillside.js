@@ -347,6 +347,28 @@ let leaving = 0;
 
 function leaveSoon() {
   let left = LEAVES_AFTER;
+// ---- Nothing moves under a finger: a form that keeps itself is answered while the next thing is being pressed, and
+// what the answer moves would be missed. It is put in when the finger is lifted and its click is over.
+
+const LIFTED_MS = 50; // a touch's click comes a little after it
+const pressed = { now: false, late: [] };
+
+document.addEventListener("pointerdown", () => { pressed.now = true; }, { capture: true });
+for (const end of ["pointerup", "pointercancel"]) {
+  document.addEventListener(end, () => setTimeout(() => {
+    pressed.now = false;
+    for (const swap of pressed.late.splice(0)) swap();
+  }, LIFTED_MS), { capture: true });
+}
+
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const { target, shouldSwap, serverResponse, swapOverride } = event.detail;
+  if (!pressed.now || !shouldSwap || !target.closest("[data-keeps-itself]")) return;
+  event.detail.shouldSwap = false;
+  const spec = { swapStyle: swapOverride || "innerHTML", swapDelay: 0, settleDelay: 0 };
+  pressed.late.push(() => { if (target.isConnected) htmx.swap(target, serverResponse, spec); });
+});
+
   clearInterval(leaving);
   leaving = setInterval(() => {
     const [link, words] = [document.querySelector("[data-leaves]"), document.getElementById("leaving")];

@@ -53,6 +53,21 @@ def chooses(visitor, provider: str) -> None:
     visitor.sees("Have these ready")
 
 
+def presses_on_a_fold_while_the_address_is_answered(visitor, secret: str, address: str) -> None:
+    """As slowly as people press: what is wrong with the address is known, and moves the form, before the button is let
+    go again."""
+    page = visitor.page
+    page.get_by_label("Address of the API").fill(address)
+    fold = page.locator("details.more").filter(has=page.get_by_label(secret, exact=True))
+    at = fold.locator("> summary").bounding_box()
+    page.mouse.move(at["x"] + 20, at["y"] + at["height"] / 2)
+    with page.expect_response(lambda answer: answer.request.method == "POST"):
+        page.mouse.down()
+    page.wait_for_load_state("networkidle")
+    page.mouse.up()
+    page.get_by_label(secret, exact=True).wait_for()
+
+
 @pytest.mark.parametrize("visitor", [{}, PHONE, {"color_scheme": "dark"}], indirect=True)
 def test_cardinquiry_from_empty_to_the_first_balance(visitor):
     opens_a_shop(visitor, "NZ")
@@ -105,8 +120,15 @@ def test_paywizard_with_a_wrong_token_says_so_and_with_the_right_one_shows_a_bal
     chooses(visitor, "PayWizard")
     keys = credentials(visitor, "paywizard")
     assert visitor.page.get_by_label("Address of the API").input_value() == "https://uat.paywizard.biz"
-    visitor.types("Address of the API", f"{sandbox(visitor)}/paywizard")
     visitor.types("Client ID", keys["client_id"])
+    visitor.types("Client secret", keys["client_secret"])
+    visitor.presses("Tab")
+    visitor.sees(f"…{keys['client_secret'][-4:]}")
+    presses_on_a_fold_while_the_address_is_answered(visitor, "Client secret", "elsewhere.example.com")
+    visitor.sees("Type an address such as")
+    visitor.types("Address of the API", f"{sandbox(visitor)}/paywizard")
+    visitor.presses("Tab")
+    visitor.page.get_by_text("Type an address such as").wait_for(state="hidden")
     visitor.types("Client secret", keys["client_secret"])
     visitor.presses("Tab")
     visitor.types("Transaction token", "NOBODYSTOKEN0000000000000000000X")
