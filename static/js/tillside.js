@@ -123,6 +123,7 @@ function openPalette(url) {
     if (!body.childElementCount) return location.assign(url); // no fragment came: the page says why
     if (!palette.open) palette.showModal();
     (body.querySelector("[autofocus]") || palette).focus();
+    body.scrollTop = 0; // the first thing that takes the focus by itself may stand at the end
   });
 }
 

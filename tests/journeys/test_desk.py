@@ -62,6 +62,9 @@ def test_the_keyboard_is_enough_and_its_letters_can_be_switched_off(visitor):
     palette(visitor).wait_for()
     visitor.sees("Show these keys")
     looks_right(visitor)
+    map_of_keys = visitor.page.locator("#palette-body").bounding_box()
+    assert visitor.page.get_by_role("heading", name="Keyboard").bounding_box()["y"] >= map_of_keys["y"]  # its beginning
+    assert visitor.page.get_by_role("button", name="Close").bounding_box()["y"] < 800
     visitor.presses("Escape")
     palette(visitor).wait_for(state="detached")
 
