@@ -23,14 +23,16 @@ from portal.merchants.roles import Permission, who_can
 class ViewForm(forms.Form):
     """A view's name, and whether its list starts with it."""
 
-    name = forms.CharField(label=_("Name of the view"), max_length=60)
+    name = forms.CharField(
+        label=_("Name of the view"), max_length=60, error_messages={"required": _("Type a name for the view.")}
+    )
     is_start = forms.BooleanField(label=_("Start the list with it"), required=False)
     view: SavedView | None = None
 
     def clean_name(self) -> str:
         name = " ".join(printable(self.cleaned_data["name"]).split())
         if not name:
-            raise forms.ValidationError(gettext("Type a name."))
+            raise forms.ValidationError(gettext("Type a name for the view."))
         return name
 
 
