@@ -78,7 +78,8 @@ class ListForm(forms.Form):
         self.around = around
         self.fields |= dates.fields()
         self.period = Period()
-        self.shows_more = MORE in given or any(given.get(name) for name in self.folded)
+        self.wants_more = MORE in given
+        self.shows_more = self.wants_more or any(given.get(name) for name in self.folded)
 
     def choice(self, name: str, label: Any, any_of: Any, choices: Iterable[tuple[str, Any]]) -> None:
         """Add a field with these choices, and one that leaves it open."""
@@ -125,7 +126,11 @@ class ListForm(forms.Form):
 
     def narrows(self) -> bool:
         """Whether it leaves anything out."""
-        return bool(set(self.narrowed()) - {"sort"})
+        return self.active() > 0
+
+    def active(self) -> int:
+        """By how many things it narrows the list; days are one."""
+        return len({"when" if name in dates.NAMES else name for name in self.narrowed()} - {"sort"})
 
     def in_words(self) -> list[tuple[str, str]]:
         """What a valid form asks for, as the labels of its fields and what was chosen or typed; days as they are meant
@@ -246,16 +251,16 @@ class CardsForm(ListForm):
         return self._list(rows, rest, "first_seen_at", ids)
 
 
-def _within(merchant: Merchant, period: Period, at: str) -> dict[str, Any]:
-    bounds = {f"{at}__gte": period.since, f"{at}__lt": period.until}
-    return {"merchant": merchant} | {name: bound for name, bound in bounds.items() if bound is not None}
-
-
 def _of(verb: str) -> Q:
     """As operations are called: a card that was made is no activation of one that was there."""
     if verb in ("make", "activate"):
         return Q(verb="activate", in_flight_key__isnull=verb == "make")
     return Q(verb=verb)
+
+
+def _within(merchant: Merchant, period: Period, at: str) -> dict[str, Any]:
+    bounds = {f"{at}__gte": period.since, f"{at}__lt": period.until}
+    return {"merchant": merchant} | {name: bound for name, bound in bounds.items() if bound is not None}
 
 
 def _names(till: Till) -> tuple[str, str]:

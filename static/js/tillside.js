@@ -232,6 +232,22 @@ document.addEventListener("allauth.error", (event) => {
   for (const words of document.querySelectorAll("[data-key-failed]")) words.hidden = false;
 });
 
+// ---- Tabs in one row, and a list's filter
+
+// The tab one is on is seen, however many stand before it.
+function showTab() {
+  for (const row of document.querySelectorAll(".tabs ul")) {
+    const tab = row.querySelector("[aria-current]");
+    if (tab) row.scrollLeft += tab.getBoundingClientRect().left - row.getBoundingClientRect().left - (row.clientWidth - tab.offsetWidth) / 2;
+  }
+}
+showTab();
+
+// Where the stylesheet cannot leave it open.
+if (!CSS.supports("selector(::details-content)") && matchMedia("(width >= 640px)").matches) {
+  for (const filter of document.querySelectorAll(".filter")) filter.open = true;
+}
+
 // ---- Menus
 
 function closeMenus(giveFocusBack) {
@@ -314,6 +330,7 @@ document.addEventListener("htmx:afterSwap", (event) => {
   if (asked?.triggeringEvent?.type === "submit") release(asked.elt); // it was answered, and may be still here
   if (palette?.contains(event.target)) return;
   tellTimes();
+  showTab();
   understand();
   sumBasket();
   const basket = event.target.id === "action" && document.querySelector("[data-basket]");
@@ -330,24 +347,6 @@ document.addEventListener("htmx:afterSwap", (event) => {
   if (done && free && !fragment.querySelector("[autofocus]") && scanBox()) scanBox().focus({ preventScroll: true });
 });
 
-document.addEventListener("htmx:afterRequest", (event) => {
-  if (event.detail.successful) showStrip(null);
-});
-
-document.addEventListener("htmx:sendError", () => showStrip(navigator.onLine ? "unreachable" : "offline"));
-
-document.addEventListener("htmx:responseError", (event) => {
-  if (event.detail.xhr.status >= 500) showStrip("unreachable");
-  else location.reload();
-});
-
-// ---- An operation that ended well while it was watched: on to the next customer, unless somebody is still reading
-
-const LEAVES_AFTER = 20; // seconds
-let leaving = 0;
-
-function leaveSoon() {
-  let left = LEAVES_AFTER;
 // ---- Nothing moves under a finger: a form that keeps itself is answered while the next thing is being pressed, and
 // what the answer moves would be missed. It is put in when the finger is lifted and its click is over.
 
@@ -370,6 +369,24 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   pressed.late.push(() => { if (target.isConnected) htmx.swap(target, serverResponse, spec); });
 });
 
+document.addEventListener("htmx:afterRequest", (event) => {
+  if (event.detail.successful) showStrip(null);
+});
+
+document.addEventListener("htmx:sendError", () => showStrip(navigator.onLine ? "unreachable" : "offline"));
+
+document.addEventListener("htmx:responseError", (event) => {
+  if (event.detail.xhr.status >= 500) showStrip("unreachable");
+  else location.reload();
+});
+
+// ---- An operation that ended well while it was watched: on to the next customer, unless somebody is still reading
+
+const LEAVES_AFTER = 20; // seconds
+let leaving = 0;
+
+function leaveSoon() {
+  let left = LEAVES_AFTER;
   clearInterval(leaving);
   leaving = setInterval(() => {
     const [link, words] = [document.querySelector("[data-leaves]"), document.getElementById("leaving")];

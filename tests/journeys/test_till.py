@@ -311,6 +311,16 @@ def test_the_receipt_is_printed_without_the_page_around_it_and_its_code_leads_ba
     visitor.sees(reference.lower())
 
 
+def sees_its_tab(visitor) -> None:
+    """On a phone the tabs are one row, and the one that is open stands in it where one looks."""
+    tabs = visitor.page.locator("#action .tabs")
+    if visitor.page.viewport_size["width"] < 640:
+        assert len({each.bounding_box()["y"] for each in tabs.locator("a").all()}) == 1
+    row, tab = tabs.bounding_box(), tabs.locator("[aria-current]").bounding_box()
+    assert row["x"] - 24 <= tab["x"]
+    assert tab["x"] + tab["width"] <= row["x"] + row["width"] + 24
+
+
 @pytest.mark.parametrize("visitor", SCREENS, indirect=True)
 def test_the_tills_pages_stand_on_any_screen_in_light_and_dark(visitor):
     arrives(visitor, card(11))
@@ -319,6 +329,7 @@ def test_the_tills_pages_stand_on_any_screen_in_light_and_dark(visitor):
     path = urlsplit(visitor.page.url).path
     for verb in ("top_up", "issue_points", "redeem_points", "tip", "void", "activate"):
         visitor.opens(f"{path}?do={verb}")
+        sees_its_tab(visitor)
         visitor.has_no_sideways_scroll()
         visitor.finds_no_barrier()
     visitor.opens(path)
