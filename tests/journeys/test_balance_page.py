@@ -10,6 +10,8 @@ import zxingcpp
 from PIL import Image
 from playwright.sync_api import Route
 
+from tests.journeys.test_papers import printed
+
 PAGE = "/b/baeckerei-jung/"
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 SMALL_PHONE = {"viewport": {"width": 320, "height": 568}, "has_touch": True, "is_mobile": True}
@@ -166,6 +168,13 @@ def test_the_merchants_pages_about_it_are_sound(visitor):
         visitor.opens(f"/m/baeckerei-jung/settings/balance-page/{name}")
         visitor.has_no_sideways_scroll()
         visitor.finds_no_barrier()
+
+    for size, sheet in (("a4", (210, 297)), ("a6", (105, 148))):
+        visitor.opens(f"/m/baeckerei-jung/settings/balance-page/poster/?paper={size}")
+        sheets, text = printed(visitor)
+        assert sheets == [sheet]
+        assert text.startswith("Bäckerei Jung Wie viel ist auf Ihrer Karte?")
+    visitor.opens("/m/baeckerei-jung/settings/balance-page/snippets/")
 
     visitor.types("Browser key", "demo-server-key")
     visitor.clicks("Make the lines")
