@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from portal import formats
+from portal.connectors import PROVIDERS
 from portal.ledger import attention_words as words
 from portal.ledger import cases
 from portal.ledger.models import Card, Case, Exchange, Operation
@@ -101,13 +102,16 @@ def lines(request: StaffRequest) -> list[Line]:
 
 def on_card(request: StaffRequest, card: Card) -> str:
     """The address of the card's oldest open case, "" where there is none."""
+    if not PROVIDERS[card.connection.provider].tells_paid_in:
+        return ""  # nothing is ever compared there
     oldest = cases.waiting(request.merchant.pk).filter(operation__card=card).select_related("operation").first()
     return _url(request, oldest.operation) if oldest is not None else ""
 
 
 def beside(request: StaffRequest, operation: Operation, exchanges: Sequence[Exchange]) -> dict[str, object]:
     """For the operation's own pages: its case, or why nobody can say whether the balance fits."""
-    case = Case.objects.filter(merchant=request.merchant, operation=operation).select_related("closed_by").first()
+    found = Case.objects.filter(merchant=request.merchant, operation=operation).select_related("closed_by")
+    case = found.first() if cases.expected(operation) is not None else None  # without it, nothing was compared
     if case is None:
         why = cases.doubt(operation, exchanges)
         return {"doubt": str(DOUBTS[why])} if why else {}
