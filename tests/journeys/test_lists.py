@@ -157,7 +157,7 @@ def shows(visitor, narrowed: tuple[str, str, str, str]) -> None:
     _place, query, field, chosen = narrowed
     asked = parse_qs(urlsplit(visitor.page.url).query)
     assert {name: value for name, value in asked.items() if name not in ("after", "before")} == parse_qs(query)
-    assert visitor.page.get_by_label(field, exact=True).locator("option:checked").inner_text() == chosen
+    assert visitor.page.get_by_label(field, exact=True).locator("option:checked").text_content() == chosen
     assert {each.strip() for each in visitor.page.locator(".rows td.state").all_inner_texts()} == {chosen}
 
 
