@@ -18,10 +18,15 @@ MUTANT = "tests.faults.mutants:app"
 @pytest.mark.parametrize("safeguard", ["lease", "unsent", "answer", "claim"])
 def test_without_a_safeguard_of_the_workers_the_run_fails(standing, hiring, say, safeguard):
     with hiring(standing, app=MUTANT, SAFEGUARD_OFF=safeguard) as workers:
-        verdict = Storm(standing, workers, seed=SEED, scale=SCALE).rage(f"Without the {safeguard}", lawless=True)
-
-    say(verdict.table())
-    caught = {breach.rule for breach in verdict.at_rest}
+        # It shows when a worker dies at the wrong moment, which a slow machine meets less often: three storms at most.
+        for storm in range(3):
+            verdict = Storm(standing, workers, seed=SEED + storm, scale=SCALE).rage(
+                f"Without the {safeguard}", lawless=True
+            )
+            say(verdict.table())
+            caught = {breach.rule for breach in verdict.at_rest}
+            if "nothing_happened_twice" in caught:
+                break
     assert "nothing_happened_twice" in caught
 
 
