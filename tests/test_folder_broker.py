@@ -65,7 +65,8 @@ def test_kombus_own_folder_does_not_hold_that(tmp_path, monkeypatch):
         Connection(transport="filesystem", transport_options=options) as one,
         Connection(transport="filesystem", transport_options=options) as other,
     ):
-        writer, reader = one.SimpleQueue("work"), other.SimpleQueue("work")
+        # A queue of its own: kombu binds one name once in a process, whatever the folder.
+        writer, reader = one.SimpleQueue("unwritten"), other.SimpleQueue("unwritten")
 
         def reads_meanwhile(file: Any, _flags: int) -> None:
             """Between the name of a message's file and its text."""
