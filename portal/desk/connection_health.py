@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 
 from portal import formats
 from portal.desk import strip
-from portal.ledger import health, words
+from portal.ledger import health, outcome_words
 from portal.ledger.models import Operation
 from portal.merchants import connections
 from portal.merchants.access import StaffRequest, member
@@ -44,7 +44,7 @@ def page(request: StaffRequest, key: uuid.UUID) -> HttpResponse:
         "median": length_words(found.median_ms),
         "p95": length_words(found.p95_ms),
         "unclear_money": formats.money(found.unclear_money) if found.unclear_money else "",
-        "recent": [(words.failure_words(cause)[0], count) for cause, count in found.causes],
+        "recent": [(outcome_words.because(cause), count) for cause, count in found.causes],
         "causes": _causes(request, causes),
         "bars": bars,
         "has_days": any(bar.calls or bar.paused for bar in bars),
@@ -87,7 +87,7 @@ def _causes(request: StaffRequest, causes: Sequence[health.Cause]) -> list[dict[
     return [
         {
             "cause": each,
-            "title": words.failure_words(each.cause)[0],
+            "title": outcome_words.because(each.cause),
             "url": reverse("operation", args=[request.merchant.slug, keys[each.example]])
             if each.example in keys
             else "",
