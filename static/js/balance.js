@@ -117,6 +117,8 @@ function arrive(swapped) {
   solving = null;
   const form = main.querySelector("form[data-proof]");
   const answer = main.querySelector("[data-state]");
+  const button = form && form.querySelector("button[type=submit]");
+  if (button) button.disabled = false; // from here on a press is ours
   if (form && form.elements.number) {
     form.addEventListener("input", () => { solving ??= solve(form).catch(() => null); }, { once: true });
     if (swapped && typed.number) { // nothing typed is lost

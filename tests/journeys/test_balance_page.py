@@ -132,9 +132,11 @@ def test_on_a_bad_line_the_first_page_is_light_waits_for_nobody_else_and_works_w
     bad.goto(visitor.stack.url + PAGE, wait_until="commit")
     bad.get_by_label("Card number, or its last 5 characters").fill(VOUCHER)
     bad.get_by_label("PIN or password on the card").fill("1234")
+    button = bad.get_by_role("button", name="Show the balance")
+    assert button.is_disabled(), "it would send what was typed without a proof, and lose it"
     with bad.expect_event("domcontentloaded"):  # the script came, and has run
         held[0].continue_()
-    bad.get_by_role("button", name="Show the balance").click()
+    button.click()
     bad.get_by_text("€7.25", exact=True).wait_for(timeout=30_000)
     bad.context.close()
 
