@@ -58,7 +58,7 @@ def printed(visitor) -> tuple[list[tuple[int, int]], str]:
 
 def is_the_receipt(text: str, number: str) -> None:
     """Of a load of 20.00: all of it, and nothing that is for the screen."""
-    ours = ("Bäckerei Jung", "Top-up €20.00", f"••••\u00a0{number[-4:]}", "New balance €1,020.00", "Our reference")
+    ours = ("Bäckerei Jung", "Top-up €20.00", f"•••• {number[-4:]}", "New balance €1,020.00", "Our reference")
     theirs = ("Kundenkarte Aufladung", "TA Code:", "wurde aufgeladen: 20,00 EUR", "1020,00 EUR")
     for said in (*ours, "What secuconnect", *theirs):
         assert said in text, text
@@ -142,7 +142,7 @@ def test_the_card_companys_receipt_is_headings_and_lists_in_its_language(visitor
     assert theirs.locator("[lang=de]").count() == 1
     terms = [text.strip() for text in theirs.locator("dt").all_inner_texts()]
     assert terms == ["Kartennummer:", "TA Code:"]
-    assert theirs.locator("dd").first.inner_text() == f"••••\u00a0{number[-4:]}"
+    assert theirs.locator("dd").first.inner_text() == f"•••• {number[-4:]}"
     visitor.finds_no_barrier()
 
 
@@ -165,7 +165,7 @@ def test_a_card_pays_and_its_story_says_what_was_asked(visitor):
     visitor.clicks("Continue")
     visitor.page.locator("#question").wait_for()
     told = " ".join(visitor.page.locator("#question").inner_text().split())
-    assert f"Take €12.50 from card ••••\u00a0{number[-4:]} at secuconnect" in told
+    assert f"Take €12.50 from card •••• {number[-4:]} at secuconnect" in told
     assert "Balance after: €987.50." in told
     visitor.finds_no_barrier()
     confirms(visitor)

@@ -81,7 +81,7 @@ def test_a_payment_its_paper_and_a_second_one_after_another_look_up(visitor):
     visitor.finds_no_barrier()
     asks(visitor, "900")
     told = " ".join(visitor.page.locator("#question").inner_text().split())
-    assert "Take €9.00 from card ••••\u00a09753 at CardInquiry." in told
+    assert "Take €9.00 from card •••• 9753 at CardInquiry." in told
     visitor.finds_no_barrier()
     confirms(visitor)
     visitor.sees("Took €9.00 from •••• 9753.")

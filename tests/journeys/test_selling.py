@@ -66,7 +66,7 @@ def test_a_sale_that_also_loads_and_its_paper(visitor):
     visitor.clicks("Continue")
     visitor.page.locator("#question").wait_for()
     told = " ".join(visitor.page.locator("#question").inner_text().split())
-    assert "Sell Dining service for €59.00 with card ••••\u00a00700 at secuconnect." in told
+    assert "Sell Dining service for €59.00 with card •••• 0700 at secuconnect." in told
     assert "€20.00 is put onto the card. To be paid: €79.00." in told
     visitor.finds_no_barrier()
     confirms(visitor)
